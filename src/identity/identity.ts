@@ -1,0 +1,100 @@
+/**
+ * The contract between issuance (`identity/`) and everyone who uses its results (`push/`, `insights/`, `rest/`).
+ *
+ * `wanted -> decide -> key + CSR -> backend.sign -> check -> held leaf -> listeners`, beside configuration and never in its way.
+ */
+
+/** One proxy of one mesh, as a key. */
+export interface ProxyKey {
+  readonly mesh: string;
+  readonly name: string;
+}
+
+/** What a proxy's leaf must look like now. Built from the Mesh and the Dataplane by `desiredIdentity` (pure). */
+export interface DesiredIdentity {
+  /** Name of the enabled backend. */
+  readonly backend: string;
+  /** In order, section 2.1 of the compatibility reference. */
+  readonly uriSans: readonly string[];
+  readonly lifetimeMs: number;
+  readonly keyType: 'ec-p256' | 'rsa-2048';
+  /** Deadline of one issuance; absent: 60 s. */
+  readonly requestTimeoutMs?: number;
+}
+
+/** A leaf that passed every check. Frozen; replaced as a whole. */
+export interface HeldLeaf {
+  /** PEM, leaf first. */
+  readonly chainPem: string;
+  /** PEM PKCS#8. Never logged; leaves this process only to its proxy. */
+  readonly keyPem: string;
+  /** Lower-case hex, no separators. */
+  readonly serial: string;
+  readonly uriSans: readonly string[];
+  readonly backend: string;
+  /** Distinguished name of the issuer, RFC 4514. */
+  readonly issuer: string;
+  /** Epoch ms. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Epoch ms when this program issued it. */
+  readonly issuedAt: number;
+  /** Epoch ms; drawn once, uniform in 70-80 % of the life, never past the CA's end minus a margin. */
+  readonly renewAt: number;
+  /** How many leaves this proxy got so far, this one included. */
+  readonly generation: number;
+}
+
+export interface IssuanceFailure {
+  readonly message: string;
+  /** Epoch ms. */
+  readonly at: number;
+  readonly attempts: number;
+  /** Epoch ms of the next attempt. */
+  readonly nextAttemptAt: number;
+}
+
+/** State of one proxy's certificate for people and insights. */
+export interface IdentityState {
+  readonly desired: DesiredIdentity | undefined;
+  readonly leaf: HeldLeaf | undefined;
+  readonly failure: IssuanceFailure | undefined;
+}
+
+/** What every proxy of a mesh shall trust. */
+export interface TrustBundle {
+  readonly mesh: string;
+  /** Concatenated PEM of all listed backends, sorted and de-duplicated: equal bundles are equal strings. */
+  readonly pem: string;
+  /** Content hash of `pem`. */
+  readonly version: string;
+  /** Names of the backends in it. */
+  readonly backends: readonly string[];
+}
+
+export type IdentityEvent =
+  | { readonly kind: 'leaf'; readonly proxy: ProxyKey; readonly leaf: HeldLeaf; readonly reason: string }
+  | { readonly kind: 'failure'; readonly proxy: ProxyKey; readonly failure: IssuanceFailure; readonly backend: string }
+  | { readonly kind: 'bundle'; readonly mesh: string; readonly bundle: TrustBundle | undefined };
+
+/** The running service; made by `createIdentityService`. */
+export interface IdentityService {
+  /**
+   * Says what mTLS of a mesh is now (from the stored Mesh): opens and closes backends, refreshes the bundle.
+   * `undefined`: the mesh is gone or mTLS is off. A backend whose type and conf did not change is kept as it is.
+   */
+  setMesh(mesh: string, mtls: import('../resources/kinds/mesh.ts').MeshMtls | undefined): void;
+  /** A used Secret changed: backends standing on it are opened again and the bundle refreshed. */
+  secretChanged(mesh: string, secretName: string): void;
+  /** What this proxy's leaf must be; `undefined`: none (mTLS off or proxy gone; a held leaf is forgotten after a while, not at once). Idempotent and cheap. */
+  want(proxy: ProxyKey, desired: DesiredIdentity | undefined): void;
+  state(proxy: ProxyKey): IdentityState;
+  bundle(mesh: string): TrustBundle | undefined;
+  /** True when `leaf` chains to an anchor in `bundlePem`. */
+  verifies(leaf: HeldLeaf, bundlePem: string): boolean;
+  /** Synchronous, in order. Returns the unsubscriber. */
+  subscribe(listener: (event: IdentityEvent) => void): () => void;
+  /** Loads sealed leaves from the store; to be awaited before the first `want`. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
