@@ -1,0 +1,133 @@
+import type { BackendConfig, CaBackendKind, CaDependencies } from '../ca/backend.ts';
+import type { MeshMtls, MeshSpec } from '../resources/kinds/mesh.ts';
+import type { Resource, Violation } from '../resources/resource.ts';
+import type { ResourceStore } from '../store/store.ts';
+
+/**
+ * What happens around a Mesh beyond storing it (kuma-compat 1.2 group B, 1.5): its CA backends are checked before, and made ready after a write.
+ */
+export interface MeshLifecycle {
+  /** Checks that need plug-ins, secrets or other resources. `previous` is the stored Mesh, absent on create. */
+  validate(mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined): Promise<readonly Violation[]>;
+  validateDelete(mesh: Resource<MeshSpec>): Promise<readonly Violation[]>;
+  /** CA of every listed backend and the mesh's token signing key. Idempotent, safe from several replicas. */
+  ensure(mesh: Resource<MeshSpec>): Promise<void>;
+  /** Secrets that listed backends stand on: name to backend name. */
+  usedSecrets(mesh: Resource<MeshSpec>): ReadonlyMap<string, string>;
+}
+
+const LONGEST_MESH_NAME = 63;
+
+export function createMeshLifecycle(options: {
+  store: ResourceStore;
+  caKinds: readonly CaBackendKind[];
+  caDependencies: CaDependencies;
+  ensureSigningKey: (mesh: string) => Promise<void>;
+  /** Deleting a Mesh with Dataplanes is allowed. */
+  unsafeDelete: boolean;
+}): MeshLifecycle {
+  const kinds = new Map(options.caKinds.map((kind) => [kind.type, kind]));
+
+  function backendsOf(mesh: Resource<MeshSpec>): { config: BackendConfig; kind: CaBackendKind | undefined; path: string }[] {
+    return (mesh.spec.mtls?.backends ?? []).map((backend, index) => ({
+      config: { mesh: mesh.meta.name, name: backend.name, type: backend.type, conf: backend.conf ?? {} },
+      kind: kinds.get(backend.type),
+      path: `mtls.backends[${index}]`,
+    }));
+  }
+
+  return {
+    async validate(mesh, previous) {
+      const violations: Violation[] = [];
+      if (previous === undefined && mesh.meta.name.length > LONGEST_MESH_NAME) {
+        violations.push({ field: 'name', message: `cannot be longer than ${LONGEST_MESH_NAME} characters` });
+      }
+      const backends = backendsOf(mesh);
+      const unknown = backends.find((backend) => backend.kind === undefined);
+      if (unknown !== undefined) {
+        const known = [...kinds.keys()].sort().join(', ');
+        return [...violations, { field: `${unknown.path}.type`, message: `could not find installed plugin for this type, use one of: ${known}` }];
+      }
+      violations.push(...(await switchViolations(mesh, previous)));
+      if (mesh.spec.mtls?.skipValidation !== true) {
+        for (const { config, kind, path } of backends) violations.push(...(await kind!.validate(config, `${path}.conf`, options.caDependencies)));
+      }
+      return violations;
+    },
+
+    async validateDelete(mesh) {
+      if (options.unsafeDelete) return [];
+      const { total } = await options.store.list({ type: 'Dataplane', mesh: mesh.meta.name, size: 1 });
+      return total === 0 ? [] : [{ field: 'mesh', message: 'unable to delete mesh, there are still some dataplanes attached' }];
+    },
+
+    async ensure(mesh) {
+      for (const { config, kind } of backendsOf(mesh)) await kind?.ensure?.(config, options.caDependencies);
+      await options.ensureSigningKey(mesh.meta.name);
+    },
+
+    usedSecrets(mesh) {
+      const used = new Map<string, string>();
+      for (const { config, kind } of backendsOf(mesh)) for (const secret of kind?.usedSecrets(config) ?? []) used.set(secret, config.name);
+      return used;
+    },
+  };
+
+  /**
+   * Kong Mesh's guarded CA change (kuma-compat 1.5): the new backend must have been listed, and trusted by every connected proxy, before it issues;
+   * the old one must not be dropped while a connected proxy still presents its leaf.
+   */
+  async function switchViolations(mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined): Promise<Violation[]> {
+    const before = previous?.spec.mtls;
+    const after = mesh.spec.mtls;
+    if (before?.enabledBackend === undefined || before.enabledBackend === '' || !after?.enabledBackend) return [];
+    const kept = new Set(after.backends?.map((backend) => backend.name));
+    const dropped = (before.backends ?? []).filter((backend) => !kept.has(backend.name)).map((backend) => backend.name);
+    const switched = after.enabledBackend !== before.enabledBackend;
+    if (!switched && dropped.length === 0) return [];
+    const certificates = await certificatesOf(mesh.meta.name);
+    const violations: Violation[] = [];
+    if (switched) {
+      const waiting = certificates.filter((certificate) => !certificate.supported.includes(after.enabledBackend!));
+      if (!isListed(before, after.enabledBackend) || waiting.length > 0) {
+        violations.push({
+          field: 'mtls.enabledBackend',
+          message: isListed(before, after.enabledBackend)
+            ? `cannot issue from "${after.enabledBackend}" yet: ${some(waiting)} do not trust it yet; apply again when they do`
+            : `cannot switch to "${after.enabledBackend}" in one step: first apply the Mesh with both backends listed and enabledBackend unchanged, so that every proxy trusts both`,
+        });
+      }
+    }
+    const inUse = certificates.filter((certificate) => dropped.includes(certificate.issued));
+    if (inUse.length > 0) {
+      violations.push({
+        field: 'mtls.backends',
+        message: `cannot remove "${inUse[0]!.issued}" yet: ${some(inUse)} still present certificates of it; wait until they were renewed`,
+      });
+    }
+    return violations;
+  }
+
+  /** Certificates of connected proxies, as their insights say. */
+  async function certificatesOf(mesh: string): Promise<{ proxy: string; issued: string; supported: readonly string[] }[]> {
+    const { items } = await options.store.list({ type: 'DataplaneInsight', mesh });
+    return items.flatMap((insight) => {
+      const spec = insight.spec as {
+        subscriptions?: { disconnectTime?: string }[];
+        mTLS?: { issuedBackend?: string; supportedBackends?: string[] };
+      };
+      const online = spec.subscriptions?.some((subscription) => !subscription.disconnectTime);
+      if (!online || spec.mTLS?.issuedBackend === undefined) return [];
+      return [{ proxy: insight.meta.name, issued: spec.mTLS.issuedBackend, supported: spec.mTLS.supportedBackends ?? [] }];
+    });
+  }
+}
+
+function isListed(mtls: MeshMtls, backend: string): boolean {
+  return mtls.backends?.some((one) => one.name === backend) ?? false;
+}
+
+function some(proxies: readonly { proxy: string }[]): string {
+  const names = proxies.slice(0, 3).map((one) => one.proxy);
+  return `${proxies.length} connected ${proxies.length === 1 ? 'proxy' : 'proxies'} (${names.join(', ')}${proxies.length > 3 ? ', ...' : ''})`;
+}

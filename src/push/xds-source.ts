@@ -1,0 +1,178 @@
+import type { ProxyKey } from '../identity/identity.ts';
+import type { IdentityService } from '../identity/identity.ts';
+import type { ProxyEvents } from '../insights/proxy-events.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
+import type { Resource } from '../resources/resource.ts';
+import type { GenerationCache } from '../xds/generate.ts';
+import { type XdsSource, XdsError } from '../xds-server/xds.ts';
+import type { MeshUpdate, MeshWatcher } from './mesh-watcher.ts';
+import { parseProxyNode, type ProxyNode } from './proxy-node.ts';
+import type { DataplaneRegistration } from './registration.ts';
+import { createBundleSecrets, createProxySession, type ProxySession } from './session.ts';
+
+/** Who is this proxy, and may it be this Dataplane? Throws `XdsError`. */
+export type AuthenticateProxy = (request: {
+  readonly token: string;
+  readonly node: ProxyNode;
+  readonly dataplane: Resource<DataplaneSpec>;
+}) => Promise<void>;
+
+export interface XdsSourceOptions {
+  readonly watcher: MeshWatcher;
+  readonly identity: IdentityService;
+  readonly cache: GenerationCache;
+  readonly events: ProxyEvents;
+  readonly registration: DataplaneRegistration;
+  readonly authenticate: AuthenticateProxy;
+  /** A Dataplane from the text a proxy brought: parsed, defaulted, labelled, validated. Throws with a message for its owner. */
+  readonly parseDataplane: (text: string, key: ProxyKey) => Resource<DataplaneSpec>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** From store changes and identity events to pushes: keeps the sessions and knows which of them a change concerns. */
+export interface PushSource extends XdsSource {
+  sessions(): Iterable<ProxySession>;
+  session(key: ProxyKey): ProxySession | undefined;
+  close(): void;
+}
+
+/** Work on sessions is cut into slices of this length so that streams and requests are served in between. Milliseconds. */
+const SLICE_MS = 10;
+
+export function createXdsSource(options: XdsSourceOptions): PushSource {
+  const { watcher, identity, events, log } = options;
+  const meshes = new Map<string, Map<string, ProxySession>>();
+  const bundleSecret = createBundleSecrets();
+  /** Sessions that must look at their newest snapshot; a set, so that a newer change supersedes an older one. */
+  const dirty = new Set<ProxySession>();
+  let draining = false;
+
+  function markDirty(sessions: Iterable<ProxySession>): void {
+    for (const session of sessions) dirty.add(session);
+    if (!draining && dirty.size > 0) {
+      draining = true;
+      drain();
+    }
+  }
+
+  function drain(): void {
+    const start = performance.now();
+    for (const session of dirty) {
+      dirty.delete(session);
+      const snapshot = watcher.snapshot(session.key.mesh);
+      if (snapshot !== undefined) session.refresh(snapshot);
+      if (performance.now() - start > SLICE_MS) {
+        setImmediate(drain);
+        return;
+      }
+    }
+    draining = false;
+  }
+
+  function concerned(update: MeshUpdate): Iterable<ProxySession> {
+    const sessions = meshes.get(update.mesh);
+    if (sessions === undefined) return [];
+    if (update.meshChanged || update.policiesChanged) return sessions.values();
+    const found = new Set<ProxySession>();
+    for (const name of update.touchedDataplanes) {
+      const session = sessions.get(name);
+      if (session) found.add(session);
+    }
+    if (update.changedServices.size > 0) {
+      for (const session of sessions.values()) if (uses(session, update.changedServices)) found.add(session);
+    }
+    return found;
+  }
+
+  const unsubscribe = [
+    watcher.subscribe((update) => {
+      if (update.meshChanged) identity.setMesh(update.mesh, update.snapshot.mesh?.spec.mtls);
+      markDirty(concerned(update));
+    }),
+    identity.subscribe((event) => {
+      if (event.kind === 'bundle') {
+        for (const session of meshes.get(event.mesh)?.values() ?? []) session.identityChanged();
+      } else {
+        meshes.get(event.proxy.mesh)?.get(event.proxy.name)?.identityChanged();
+        events.identityChanged(event.proxy);
+      }
+    }),
+  ];
+
+  return {
+    sessions: function* () {
+      for (const sessions of meshes.values()) yield* sessions.values();
+    },
+    session: (key) => meshes.get(key.mesh)?.get(key.name),
+    close() {
+      for (const stop of unsubscribe) stop();
+    },
+
+    async open(stream) {
+      const node = parseProxyNode(stream.node);
+      const { key } = node;
+      const brought = node.resourceText === undefined ? undefined : readDataplane(options, node);
+      const dataplane = brought ?? watcher.snapshot(key.mesh)?.dataplanes.get(key.name);
+      if (dataplane === undefined) {
+        throw new XdsError('not-found', `serve proxy ${stream.node.id}: no such Dataplane; apply it, or start the proxy with --dataplane-file`);
+      }
+      await options.authenticate({ token: stream.authorization, node, dataplane });
+      if (brought !== undefined) {
+        try {
+          await options.registration.register(brought);
+        } catch (error) {
+          throw new XdsError('unavailable', `store Dataplane ${key.name} of mesh ${key.mesh}: the store did not take it`, { cause: error });
+        }
+      }
+
+      const session = createProxySession(key, node.metadata, stream, { identity, cache: options.cache, events, bundleSecret });
+      let sessions = meshes.get(key.mesh);
+      if (sessions === undefined) {
+        sessions = new Map();
+        meshes.set(key.mesh, sessions);
+      }
+      // A second stream of the same proxy takes over; the former one ends by itself or is a stale connection.
+      sessions.set(key.name, session);
+      events.connected(key, stream.id, node.versions);
+      log.debug('proxy connected', { mesh: key.mesh, dataplane: key.name, peer: stream.peer, protocol: stream.protocol });
+      markDirty([session]);
+
+      return {
+        onSent: (typeUrl) => events.sent(key, stream.id, typeUrl),
+        onAck: (ack) => session.onAck(ack),
+        onNack(nack) {
+          log.warn('proxy refused configuration', { mesh: key.mesh, dataplane: key.name, type: nack.typeUrl, names: nack.names, reason: nack.message });
+          session.onNack(nack);
+        },
+        onClose() {
+          dirty.delete(session);
+          if (sessions.get(key.name) === session) {
+            sessions.delete(key.name);
+            identity.want(key, undefined);
+          }
+          events.disconnected(key, stream.id);
+          if (brought !== undefined) options.registration.release(key);
+        },
+      };
+    },
+  };
+}
+
+function uses(session: ProxySession, services: ReadonlySet<string>): boolean {
+  const used = session.services();
+  if (used === 'all') return true;
+  const [small, large] = used.size < services.size ? [used, services] : [services, used];
+  for (const name of small) if (large.has(name)) return true;
+  return false;
+}
+
+function readDataplane(options: XdsSourceOptions, node: ProxyNode): Resource<DataplaneSpec> {
+  try {
+    return options.parseDataplane(node.resourceText!, node.key);
+  } catch (error) {
+    throw new XdsError('invalid-argument', `read the Dataplane that proxy ${node.key.mesh}.${node.key.name} brought: ${error instanceof Error ? error.message : error}`);
+  }
+}
