@@ -1,0 +1,82 @@
+/**
+ * The import rules of ARCHITECTURE.md, held on the compiled code in dist/ (type-only imports are gone there, and may cross upward).
+ * `tests/integration/layers.test.ts` compares the folders here, in ARCHITECTURE.md and on disk.
+ */
+
+/** Folder of src/ to the folders it may import from, besides itself. */
+export const LAYERS = {
+  lib: [],
+  resources: ['lib'],
+  x509: ['lib'],
+  envoy: ['protos', 'lib'],
+  policies: ['resources', 'envoy', 'protos', 'lib'],
+  mesh: ['resources', 'lib'],
+  xds: ['mesh', 'policies', 'envoy', 'resources', 'protos', 'lib'],
+  bootstrap: ['envoy', 'resources', 'protos', 'lib'],
+  store: ['resources', 'lib'],
+  ca: ['x509', 'resources', 'lib'],
+  identity: ['ca', 'x509', 'resources', 'lib'],
+  auth: ['resources', 'lib'],
+  'xds-server': ['protos', 'lib'],
+  push: ['store', 'mesh', 'identity', 'insights', 'xds', 'xds-server', 'resources', 'lib'],
+  insights: ['mesh', 'resources', 'store', 'lib'],
+  rest: ['resources', 'store', 'auth', 'bootstrap', 'mesh', 'policies', 'xds', 'protos', 'lib'],
+  'control-plane': ['lib', 'resources', 'x509', 'policies', 'mesh', 'xds', 'xds-server', 'bootstrap', 'store', 'ca', 'identity', 'auth', 'push', 'insights', 'rest'],
+  cli: ['resources', 'policies', 'control-plane', 'dataplane', 'demo', 'lib'],
+  dataplane: ['resources', 'lib'],
+  demo: ['dataplane', 'lib'],
+  bin: ['control-plane', 'cli', 'dataplane'],
+};
+
+/** No I/O, no clock, no randomness: these import no `node:` module but the listed ones. */
+export const PURE = ['resources', 'envoy', 'policies', 'mesh', 'xds', 'bootstrap'];
+const HARMLESS_NODE_MODULES = '^node:(buffer|crypto|net)$|^(buffer|crypto|net)$';
+
+const escape = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const OWN = '^(dist/[^/]+/|protos/dist/)';
+
+const layerRules = Object.entries(LAYERS).map(([folder, allowed]) => ({
+  name: `layer-${folder}`,
+  comment: `src/${folder} may import from: ${allowed.join(', ') || 'nothing of ours'}`,
+  severity: 'error',
+  from: { path: `^dist/${escape(folder)}/` },
+  to: {
+    path: OWN,
+    pathNot: `^(dist/(${[folder, ...allowed].map(escape).join('|')})/${allowed.includes('protos') ? '|protos/dist/' : ''})`,
+  },
+}));
+
+const only = (name, packages, folder) => ({
+  name,
+  comment: `only ${folder} knows ${packages}`,
+  severity: 'error',
+  from: { pathNot: `^(${folder}|node_modules)` },
+  to: { path: `^node_modules/(${packages})(/|$)` },
+});
+
+export default {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-orphan-folders', comment: 'add the folder to ARCHITECTURE.md and LAYERS first', severity: 'error', from: { path: '^dist/', pathNot: `^dist/(${Object.keys(LAYERS).map(escape).join('|')})/` }, to: {} },
+    { name: 'not-resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    ...layerRules,
+    {
+      name: 'pure-folders',
+      comment: 'pure folders do no I/O',
+      severity: 'error',
+      from: { path: `^dist/(${PURE.join('|')})/` },
+      to: { dependencyTypes: ['core'], pathNot: HARMLESS_NODE_MODULES },
+    },
+    only('x509-library', '@peculiar|reflect-metadata', 'dist/x509/'),
+    only('database-drivers', 'pg', 'dist/store/'),
+    only('grpc-library', '@grpc', 'dist/xds-server/'),
+    only('http-server', 'fastify|@fastify', 'dist/rest/'),
+    only('log-library', 'pino', 'dist/lib/'),
+    only('command-library', 'commander', 'dist/cli/'),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '\\.d\\.ts$' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};
