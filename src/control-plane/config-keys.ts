@@ -1,0 +1,303 @@
+import { z } from 'zod';
+import {
+  type ConfigOf,
+  count,
+  duration,
+  flag,
+  list,
+  objects,
+  oneOf,
+  port,
+  type SettingTree,
+  text,
+} from './config-setting.ts';
+
+/**
+ * Every key this program acts on, with its type, default and meaning. Keys, environment names and defaults follow Kuma 2.11-2.14 `kuma-cp`
+ * unless the description says otherwise; `weft` and `store.sqlite` are our own. `docs/reference/control-plane-config.md` is printed from it.
+ */
+
+const keyText = z.string().optional();
+
+/** A public key of an offline token issuer. Exactly one of `key` (PEM) and `keyFile` is set. */
+const publicKeyShape = { kid: z.string('must be a text').min(1, 'must not be empty'), key: keyText, keyFile: keyText };
+const oneSource = (given: { key?: string | undefined; keyFile?: string | undefined }) =>
+  (given.key === undefined) !== (given.keyFile === undefined);
+const oneSourceText = 'needs exactly one of key and keyFile';
+
+const publicKeys = objects(
+  z.strictObject(publicKeyShape).refine(oneSource, oneSourceText),
+  'Public keys of tokens issued outside the control plane: a list of `{kid, key}` (PEM text) or `{kid, keyFile}`.',
+);
+const meshedPublicKeys = objects(
+  z
+    .strictObject({ ...publicKeyShape, mesh: z.string('must be a text').min(1, 'must not be empty') })
+    .refine(oneSource, oneSourceText),
+  'Public keys of data plane tokens issued outside the control plane: a list of `{kid, mesh, key}` (PEM text) or `{kid, mesh, keyFile}`.',
+);
+
+const anyVersion = ['', 'TLSv1_2', 'TLSv1_3'] as const;
+
+/** TLS keys of one server. An empty value takes the `general` one. */
+function serverTls(server: string) {
+  return {
+    tlsCertFile: text('', `PEM file with the certificate chain of the ${server}. Empty: \`general.tlsCertFile\`.`),
+    tlsKeyFile: text('', `PEM file with the private key of the ${server}. Empty: \`general.tlsKeyFile\`.`),
+    tlsMinVersion: oneOf('', anyVersion, `Lowest TLS version of the ${server}. Empty: \`general.tlsMinVersion\`.`),
+    tlsMaxVersion: oneOf('', anyVersion, `Highest TLS version of the ${server}. Empty: \`general.tlsMaxVersion\`.`),
+    tlsCipherSuites: list(
+      [],
+      `TLS 1.2 cipher suites of the ${server}, IANA names. Empty: \`general.tlsCipherSuites\`.`,
+    ),
+  };
+}
+
+const ADMIN = ['mesh-system:admin'];
+const EVERYONE = ['mesh-system:unauthenticated', 'mesh-system:authenticated'];
+
+/** Who may do one thing: a user or group in either list. */
+function allowed(what: string, users: readonly string[], groups: readonly string[], envPrefix?: string) {
+  const extras = (end: string) => (envPrefix === undefined ? {} : { env: `${envPrefix}_${end}` });
+  return {
+    users: list(users, `Users that may ${what}.`, extras('USERS')),
+    groups: list(groups, `Groups whose members may ${what}.`, extras('GROUPS')),
+  };
+}
+
+export const CONFIG_KEYS = {
+  environment: oneOf(
+    'universal',
+    ['universal'],
+    'Where the control plane runs. This version knows `universal` (processes and virtual machines).',
+  ),
+  mode: oneOf(
+    'zone',
+    ['zone'],
+    'Role in a multi-zone deployment. This version knows `zone`, without a global control plane above it.',
+  ),
+  store: {
+    type: oneOf(
+      'sqlite',
+      ['memory', 'sqlite', 'postgres'],
+      'Where resources are kept. Kuma starts with `memory`; here the default survives a restart.',
+    ),
+    sqlite: {
+      path: text('', 'File of the embedded SQLite store.', { defaultText: '<general.workDir>/weft.db' }),
+    },
+    postgres: {
+      host: text('127.0.0.1', 'Host of PostgreSQL.'),
+      port: port(15432, 'Port of PostgreSQL.'),
+      user: text('kuma', 'User of the database.'),
+      password: text('kuma', 'Password of the user.', { secret: true }),
+      dbName: text('kuma', 'Name of the database.'),
+      connectionTimeout: count(5, 'Seconds to wait for a connection.'),
+      maxConnectionIdleTime: duration('30m', 'A connection unused for so long is closed.'),
+      maxConnectionLifetime: duration('1h', 'A connection older than this is closed after use.'),
+      minOpenConnections: count(0, 'Connections kept open when idle.'),
+      maxOpenConnections: count(50, 'Most connections at a time. 0: no limit.'),
+      tls: {
+        mode: oneOf(
+          'disable',
+          ['disable', 'verifyNone', 'verifyCa', 'verifyFull'],
+          'TLS to PostgreSQL. `verifyNone` encrypts only, `verifyCa` checks the chain, `verifyFull` checks the host name too.',
+        ),
+        certPath: text('', 'PEM file with the client certificate.'),
+        keyPath: text('', 'PEM file with the key of the client certificate.'),
+        caPath: text('', 'PEM file with the CA that signed the server certificate.'),
+      },
+    },
+    unsafeDelete: flag(false, 'Lets a Mesh be deleted while Dataplanes are in it.'),
+  },
+  bootstrapServer: {
+    params: {
+      adminAddress: text('127.0.0.1', 'Address of the Envoy admin API on each proxy.'),
+      adminPort: port(9901, 'Port of the Envoy admin API on each proxy; a Dataplane may set its own.'),
+      adminAccessLogPath: text('/dev/null', 'File where Envoy logs admin requests.'),
+      xdsHost: text('', 'Host that proxies use to reach xDS. Empty: the host they used for bootstrap.'),
+      xdsPort: port(0, 'Port that proxies use to reach xDS. 0: `dpServer.port`.'),
+      xdsConnectTimeout: duration('1s', 'How long Envoy waits for a connection to xDS.'),
+    },
+  },
+  xdsServer: {
+    dataplaneStatusFlushInterval: duration('10s', 'Insights of connected proxies are written at most this often.'),
+    dataplaneDeregistrationDelay: duration(
+      '10s',
+      'A Dataplane that came with its proxy is removed so long after the stream ended.',
+      {
+        env: 'KUMA_XDS_DATAPLANE_DEREGISTRATION_DELAY',
+      },
+    ),
+    nackBackoff: duration('5s', 'Pause before a refused configuration is sent again unchanged.'),
+  },
+  apiServer: {
+    http: {
+      enabled: flag(true, 'Serves the API over plain HTTP.'),
+      interface: text('0.0.0.0', 'Address the HTTP API listens on.'),
+      port: port(5681, 'Port of the HTTP API.'),
+    },
+    https: {
+      enabled: flag(true, 'Serves the API over HTTPS.'),
+      interface: text('0.0.0.0', 'Address the HTTPS API listens on.'),
+      port: port(5682, 'Port of the HTTPS API.'),
+      ...serverTls('HTTPS API'),
+      tlsCaFile: text('', 'PEM file with the CAs of client certificates.'),
+      requireClientCert: flag(false, 'Refuses clients without a certificate signed by `tlsCaFile`.'),
+    },
+    auth: {
+      clientCertsDir: text(
+        '',
+        'Directory of PEM client certificates that are trusted by authentication type `clientCerts` and `adminClientCerts`.',
+      ),
+    },
+    authn: {
+      type: oneOf('tokens', ['tokens', 'clientCerts', 'adminClientCerts'], 'How users prove who they are.'),
+      localhostIsAdmin: flag(true, 'A direct request from the same machine is made as the admin user.'),
+      tokens: {
+        bootstrapAdminToken: flag(
+          true,
+          'Creates an admin token at the first start, in the GlobalSecret `admin-user-token`.',
+        ),
+        enableIssuer: flag(true, 'Lets the control plane issue user tokens.'),
+        validator: {
+          useSecrets: flag(true, 'Accepts tokens signed with the signing keys kept in the store.'),
+          publicKeys,
+        },
+      },
+    },
+    readOnly: flag(false, 'Refuses every write over the API.'),
+    corsAllowedDomains: list([], 'Origins that browsers may call the API from; regular expressions.'),
+    rootUrl: text('', 'Address of the API as clients see it, for links in answers. Empty: taken from the request.'),
+    basePath: text('/', 'Path under which the API is served.'),
+    readHeaderTimeout: duration('1s', 'How long a client may take to send the request header.'),
+    readTimeout: duration('10s', 'How long a client may take to send the whole request.'),
+    idleTimeout: duration('2m', 'How long an unused connection stays open.'),
+  },
+  runtime: {
+    universal: {
+      dataplaneCleanupAge: duration('72h', 'A stored Dataplane that was offline for so long is removed.'),
+    },
+  },
+  defaults: {
+    skipMeshCreation: flag(false, 'Does not create the Mesh `default` at the first start.'),
+    createMeshRoutingResources: flag(
+      false,
+      'Creates the old default TrafficRoute and TrafficPermission with each Mesh.',
+    ),
+  },
+  metrics: {
+    dataplane: {
+      subscriptionLimit: count(2, 'Number of subscriptions kept in a DataplaneInsight. 0: all.'),
+      idleTimeout: duration('5m', 'A subscription without a sign of life for so long is closed.'),
+    },
+    mesh: {
+      minResyncInterval: duration('1s', 'MeshInsight and ServiceInsight are written at most this often.'),
+      fullResyncInterval: duration('20s', 'MeshInsight and ServiceInsight are recounted at least this often.'),
+    },
+  },
+  general: {
+    dnsCacheTTL: duration('10s', 'How long resolved names of proxies are kept.'),
+    tlsCertFile: text(
+      '',
+      'PEM file with the certificate chain of every server that has none of its own. Empty: one is made in `workDir`.',
+    ),
+    tlsKeyFile: text('', 'PEM file with the private key of `tlsCertFile`.'),
+    tlsMinVersion: oneOf('TLSv1_2', ['TLSv1_2', 'TLSv1_3'], 'Lowest TLS version of every server.'),
+    tlsMaxVersion: oneOf('', anyVersion, 'Highest TLS version of every server. Empty: the newest.'),
+    tlsCipherSuites: list([], 'TLS 1.2 cipher suites of every server, IANA names. Empty: the runtime decides.'),
+    workDir: text('', 'Directory for generated certificates, the sealing key and the embedded store.', {
+      defaultText: '<home>/.weft',
+    }),
+  },
+  multizone: {
+    zone: {
+      name: text('default', 'Name of this zone; the tag `kuma.io/zone` of its proxies.'),
+    },
+  },
+  diagnostics: {
+    serverPort: port(5680, 'Port of `/healthy`, `/ready` and `/metrics`.'),
+    debugEndpoints: flag(false, 'Serves profiles under `/debug`.'),
+    tlsEnabled: flag(false, 'Serves diagnostics over HTTPS.'),
+    ...serverTls('diagnostics server'),
+  },
+  dpServer: {
+    port: port(5678, 'Port of bootstrap and xDS.'),
+    ...serverTls('data plane server'),
+    readHeaderTimeout: duration('5s', 'How long a proxy may take to send a request header.'),
+    gracefulShutdownTimeout: duration('10s', 'How long open streams may last after a stop was asked for.'),
+    authn: {
+      dpProxy: {
+        type: oneOf('dpToken', ['dpToken', 'none'], 'How sidecars prove who they are. `none` is for tests only.'),
+        dpToken: {
+          enableIssuer: flag(true, 'Lets the control plane issue data plane tokens.'),
+          validator: {
+            useSecrets: flag(true, 'Accepts tokens signed with the signing keys kept in the store.'),
+            publicKeys: meshedPublicKeys,
+          },
+        },
+      },
+      zoneProxy: {
+        type: oneOf(
+          'zoneToken',
+          ['zoneToken', 'none'],
+          'How zone ingresses and egresses prove who they are. `none` is for tests only.',
+        ),
+        zoneToken: {
+          enableIssuer: flag(true, 'Lets the control plane issue zone tokens.'),
+          validator: {
+            useSecrets: flag(true, 'Accepts tokens signed with the signing keys kept in the store.'),
+            publicKeys,
+          },
+        },
+      },
+      enableReloadableTokens: flag(false, 'Proxies read their token from its file at each connection instead of once.'),
+    },
+  },
+  access: {
+    type: oneOf('static', ['static'], 'Where access rules come from.'),
+    static: {
+      adminResources: allowed('read and write Secrets and GlobalSecrets', ADMIN, ADMIN),
+      generateDpToken: allowed('generate data plane tokens', ADMIN, ADMIN),
+      generateUserToken: allowed('generate user tokens', ADMIN, ADMIN),
+      generateZoneToken: allowed('generate zone tokens', ADMIN, ADMIN),
+      viewConfigDump: allowed(
+        'see the Envoy configuration of a proxy',
+        [],
+        EVERYONE,
+        'KUMA_ACCESS_STATIC_GET_CONFIG_DUMP',
+      ),
+      viewStats: allowed('see the Envoy stats of a proxy', [], EVERYONE),
+      viewClusters: allowed('see the Envoy clusters of a proxy', [], EVERYONE),
+      controlPlaneMetadata: allowed('see the configuration of the control plane', [], EVERYONE),
+    },
+  },
+  experimental: {
+    deltaXds: flag(false, 'Tells every proxy to use delta xDS, also those that did not ask for it.'),
+  },
+  weft: {
+    log: {
+      level: oneOf('info', ['debug', 'info', 'warn', 'error', 'off'], 'Least severe log line that is written.'),
+    },
+    interfaces: {
+      dpServer: text('0.0.0.0', 'Address the data plane server listens on.'),
+      diagnostics: text('0.0.0.0', 'Address the diagnostics server listens on.'),
+    },
+    identity: {
+      sealingKeyFile: text(
+        '',
+        'File with the key that seals issued leaves in the store. Made at the first start, mode 0600.',
+        {
+          defaultText: '<general.workDir>/sealing.key',
+        },
+      ),
+    },
+    ca: {
+      allowedFileRoots: list(
+        [],
+        'Directories from which a CA backend may read a `file` data source. Empty: none, and such a backend is refused. Kuma reads any file.',
+      ),
+    },
+  },
+} satisfies SettingTree;
+
+/** The whole configuration: every key present, durations in milliseconds, paths absolute. */
+export type ControlPlaneConfig = ConfigOf<typeof CONFIG_KEYS>;

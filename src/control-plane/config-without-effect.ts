@@ -1,0 +1,157 @@
+/**
+ * Keys of Kuma 2.11-2.14 `kuma-cp` that are accepted, so that an existing file starts, and that have no effect here. Using one gives a warning.
+ * A key moves from here to `config-keys.ts` with the feature that reads it.
+ */
+
+import { envNameOf } from './config-setting.ts';
+
+/** Why keys have no effect; the first prefix that fits counts. */
+const REASONS: readonly (readonly [prefix: string, reason: string])[] = [
+  ['runtime.kubernetes', 'Kubernetes is not available in this version'],
+  ['multizone', 'multi-zone is not available in this version'],
+  ['interCp', 'control planes find each other through the store'],
+  ['monitoringAssignmentServer', 'the monitoring assignment server is not available in this version'],
+  ['store.cache', 'the store needs no cache: changes are watched'],
+  ['store.kubernetes', 'Kubernetes is not available in this version'],
+  [
+    'xdsServer.dataplaneConfigurationRefreshInterval',
+    'configuration is pushed when something changes, there is no polling',
+  ],
+  ['eventBus', 'changes are merged per resource, there is no buffer to size'],
+  ['reports', 'usage reports are never sent'],
+  ['', 'not available in this version'],
+];
+
+/** Keys by their section. */
+const KEYS: Readonly<Record<string, string>> = {
+  'apiServer.gui': 'basePath enabled rootUrl',
+  apiServer: 'writeTimeout',
+  'bootstrapServer.params': 'corefileTemplatePath envoyAdminUnixSocket readinessPort xdsGrpcMaxReceiveMessageBytes',
+  coreResources: 'enabled',
+  'coreResources.status':
+    'meshIdentityInterval meshMultiZoneServiceInterval meshOpenTelemetryBackendInterval meshServiceInterval workloadInterval',
+  defaults: 'skipHostnameGenerators skipTenantResources',
+  dnsServer: 'CIDR domain serviceVipEnabled serviceVipPort',
+  'dpServer.hds.checkDefaults': 'healthyThreshold interval noTrafficInterval timeout unhealthyThreshold',
+  'dpServer.hds': 'enabled interval refreshInterval',
+  eventBus: 'bufferSize',
+  experimental:
+    'autoReachableServices exposeZoneProxyMetrics inboundTagsDisabled ingressTagFilters kubeOutboundsAsVIPs sidecarContainers useTagFirstVirtualOutboundModel',
+  'experimental.kdsEventBasedWatchdog': 'delayFullResync enabled flushInterval fullResyncInterval',
+  general:
+    'certGenerationBaseBackoff certGenerationCircuitBreakerMinProxies certGenerationMaxBackoff resilientComponentBaseBackoff resilientComponentMaxBackoff',
+  'interCp.catalog': 'heartbeatInterval instanceAddress instanceVersion writerInterval',
+  'interCp.server': 'port tlsCipherSuites tlsMaxVersion tlsMinVersion',
+  ipam: 'allocationInterval knownInternalCIDRs',
+  'ipam.meshExternalService': 'cidr',
+  'ipam.meshMultiZoneService': 'cidr',
+  'ipam.meshService': 'cidr',
+  meshService: 'deletionGracePeriod generationInterval',
+  'meshService.labelPropagation': 'allowedLabelKeys enabled',
+  'metrics.controlPlane': 'reportResourcesCount',
+  'metrics.mesh': 'bufferSize eventProcessors maxResyncTimeout minResyncTimeout',
+  'metrics.openTelemetry': 'enabled',
+  'metrics.zone': 'compactFinishedSubscriptions idleTimeout subscriptionLimit',
+  monitoringAssignmentServer:
+    'apiVersions assignmentRefreshInterval defaultFetchTimeout enabled port tlsCertFile tlsCipherSuites tlsEnabled tlsKeyFile tlsMaxVersion tlsMinVersion',
+  'multizone.global.kds':
+    'grpcPort logPayloads maxMsgSize msgSendTimeout nackBackoff refreshInterval responseBackoff tlsCertFile tlsCipherSuites tlsEnabled tlsKeyFile tlsMaxVersion tlsMinVersion zoneInsightFlushInterval',
+  'multizone.global.kds.labels': 'skipPrefixes',
+  'multizone.global.kds.tracing': 'enabled',
+  'multizone.global.kds.zoneHealthCheck': 'closeStaleConn pollInterval timeout',
+  'multizone.zone': 'disableOriginLabelValidation globalAddress ingressUpdateInterval',
+  'multizone.zone.kds.labels': 'skipPrefixes',
+  'multizone.zone.kds':
+    'logPayloads maxMsgSize msgSendTimeout nackBackoff refreshInterval responseBackoff rootCaFile tlsSkipVerify',
+  policies: 'pluginPoliciesEnabled',
+  'proxy.gateway': 'globalDownstreamMaxConnections',
+  reports: 'enabled',
+  'runtime.kubernetes.admissionServer': 'address certDir port',
+  'runtime.kubernetes':
+    'allowedUsers controlPlaneServiceName disallowMultipleMeshesPerNamespace marshalingCacheExpirationTime serviceAccountName skipMeshOwnerReference supportGatewaySecretsInAllNamespaces workloadLabels',
+  'runtime.kubernetes.clientConfig': 'burstQps qps',
+  'runtime.kubernetes.controllersConcurrency': 'podController',
+  'runtime.kubernetes.injector':
+    'applicationProbeProxyPort caCertFile cniEnabled containerPatches ignoredServiceSelectorLabels nodeLabelsToCopy otelPipeEnabled transparentProxyConfigMap unifiedResourceNamingEnabled virtualProbesEnabled virtualProbesPort',
+  'runtime.kubernetes.injector.builtinDNS': 'enabled experimentalProxy logging port',
+  'runtime.kubernetes.injector.ebpf':
+    'bpffsPath cgroupPath enabled instanceIPEnvVarName programsSourcePath tcAttachIface',
+  'runtime.kubernetes.injector.exceptions': 'labels',
+  'runtime.kubernetes.injector.initContainer': 'image',
+  'runtime.kubernetes.injector.initContainer.resources.limits': 'cpu memory',
+  'runtime.kubernetes.injector.initContainer.resources.requests': 'cpu memory',
+  'runtime.kubernetes.injector.sidecarContainer':
+    'adminPort drainTime envVars gid image ipFamilyMode redirectPortInbound redirectPortOutbound uid waitForDataplaneReady',
+  'runtime.kubernetes.injector.sidecarContainer.livenessProbe':
+    'failureThreshold initialDelaySeconds periodSeconds timeoutSeconds',
+  'runtime.kubernetes.injector.sidecarContainer.readinessProbe':
+    'failureThreshold initialDelaySeconds periodSeconds successThreshold timeoutSeconds',
+  'runtime.kubernetes.injector.sidecarContainer.resources.limits': 'cpu memory',
+  'runtime.kubernetes.injector.sidecarContainer.resources.requests': 'cpu memory',
+  'runtime.kubernetes.injector.sidecarContainer.startupProbe':
+    'failureThreshold initialDelaySeconds periodSeconds timeoutSeconds',
+  'runtime.kubernetes.injector.sidecarTraffic':
+    'excludeInboundIPs excludeInboundPorts excludeOutboundIPs excludeOutboundPorts',
+  'runtime.kubernetes.injector.spire': 'enabled mountPath socketFileName',
+  'runtime.kubernetes.injector.validationContainer.resources.limits': 'cpu memory',
+  'runtime.kubernetes.injector.validationContainer.resources.requests': 'cpu memory',
+  'runtime.kubernetes.leaderElection': 'leaseDuration renewDeadline',
+  'runtime.kubernetes.nodeTaintController': 'cniApp cniNamespace enabled',
+  'runtime.universal.spire': 'socketPath',
+  'runtime.universal': 'vipRefreshInterval zoneResourceCleanupAge',
+  'runtime.universal.workload': 'generationInterval',
+  'store.cache': 'enabled expirationTime',
+  'store.kubernetes': 'systemNamespace',
+  'store.postgres':
+    'driverName healthCheckInterval maxConnectionLifetimeJitter maxIdleConnections maxListQueryElements tolerateNewerDBVersions',
+  'store.postgres.readReplica': 'host port ratio',
+  'store.postgres.tls': 'disableSSLSNI',
+  'store.upsert': 'conflictRetryBaseBackoff conflictRetryJitterPercent conflictRetryMaxTimes',
+  'tracing.openTelemetry': 'enabled endpoint',
+  xdsServer: 'dataplaneConfigurationRefreshInterval',
+};
+
+/** Environment names that do not follow from the path: a path prefix and what stands for it. */
+const ENV_PREFIXES: readonly (readonly [path: string, env: string])[] = [
+  ['dpServer.hds.checkDefaults', 'KUMA_DP_SERVER_HDS_CHECK'],
+  ['metrics.openTelemetry', 'KUMA_METRICS_OPENTELEMETRY'],
+  ['tracing.openTelemetry', 'KUMA_TRACING_OPENTELEMETRY'],
+  ['policies.pluginPoliciesEnabled', 'KUMA_PLUGIN_POLICIES_ENABLED'],
+  ['runtime.kubernetes.injector.sidecarContainer.gid', 'KUMA_RUNTIME_KUBERNETES_INJECTOR_SIDECAR_CONTAINER_GUI'],
+  ['runtime.kubernetes.injector.sidecarContainer.resources', 'KUMA_INJECTOR_SIDECAR_CONTAINER_RESOURCES'],
+  ['runtime.kubernetes.injector.initContainer', 'KUMA_INJECTOR_INIT_CONTAINER'],
+  ['runtime.kubernetes.injector.validationContainer', 'KUMA_INJECTOR_VALIDATION_CONTAINER'],
+  [
+    'runtime.kubernetes.injector.transparentProxyConfigMap',
+    'KUMA_RUNTIME_KUBERNETES_INJECTOR_TRANSPARENT_PROXY_CONFIGMAP_NAME',
+  ],
+  ['runtime.kubernetes.injector.applicationProbeProxyPort', 'KUMA_RUNTIME_KUBERNETES_APPLICATION_PROBE_PROXY_PORT'],
+  ['runtime.kubernetes.injector.virtualProbesEnabled', 'KUMA_RUNTIME_KUBERNETES_VIRTUAL_PROBES_ENABLED'],
+  ['runtime.kubernetes.injector.virtualProbesPort', 'KUMA_RUNTIME_KUBERNETES_VIRTUAL_PROBES_PORT'],
+  ['runtime.kubernetes.injector.exceptions.labels', 'KUMA_RUNTIME_KUBERNETES_EXCEPTIONS_LABELS'],
+  ['runtime.kubernetes.injector.sidecarTraffic', 'KUMA_RUNTIME_KUBERNETES_SIDECAR_TRAFFIC'],
+];
+
+export interface KeyWithoutEffect {
+  readonly path: string;
+  readonly env: string;
+  readonly reason: string;
+}
+
+/** All of them, by section. */
+export function keysWithoutEffect(): readonly KeyWithoutEffect[] {
+  return Object.entries(KEYS).flatMap(([section, names]) =>
+    names.split(' ').map((name) => {
+      const path = `${section}.${name}`;
+      const reason = REASONS.find(([prefix]) => path.startsWith(prefix))![1];
+      return { path, env: envName(path), reason };
+    }),
+  );
+}
+
+function envName(path: string): string {
+  const rule = ENV_PREFIXES.find(([prefix]) => path === prefix || path.startsWith(`${prefix}.`));
+  if (rule === undefined) return envNameOf(path);
+  const rest = path.slice(rule[0].length);
+  return rest === '' ? rule[1] : rule[1] + envNameOf(`x${rest}`).slice('KUMA_X'.length);
+}
