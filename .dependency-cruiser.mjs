@@ -21,7 +21,23 @@ export const LAYERS = {
   push: ['store', 'mesh', 'identity', 'insights', 'xds', 'xds-server', 'resources', 'lib'],
   insights: ['mesh', 'resources', 'store', 'lib'],
   rest: ['resources', 'store', 'auth', 'bootstrap', 'mesh', 'policies', 'xds', 'protos', 'lib'],
-  'control-plane': ['lib', 'resources', 'x509', 'policies', 'mesh', 'xds', 'xds-server', 'bootstrap', 'store', 'ca', 'identity', 'auth', 'push', 'insights', 'rest'],
+  'control-plane': [
+    'lib',
+    'resources',
+    'x509',
+    'policies',
+    'mesh',
+    'xds',
+    'xds-server',
+    'bootstrap',
+    'store',
+    'ca',
+    'identity',
+    'auth',
+    'push',
+    'insights',
+    'rest',
+  ],
   cli: ['resources', 'policies', 'control-plane', 'dataplane', 'demo', 'lib'],
   dataplane: ['resources', 'lib'],
   demo: ['dataplane', 'lib'],
@@ -32,17 +48,17 @@ export const LAYERS = {
 export const PURE = ['resources', 'envoy', 'policies', 'mesh', 'xds', 'bootstrap'];
 const HARMLESS_NODE_MODULES = '^node:(buffer|crypto|net)$|^(buffer|crypto|net)$';
 
-const escape = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const quote = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 const OWN = '^(dist/[^/]+/|protos/dist/)';
 
 const layerRules = Object.entries(LAYERS).map(([folder, allowed]) => ({
   name: `layer-${folder}`,
   comment: `src/${folder} may import from: ${allowed.join(', ') || 'nothing of ours'}`,
   severity: 'error',
-  from: { path: `^dist/${escape(folder)}/` },
+  from: { path: `^dist/${quote(folder)}/` },
   to: {
     path: OWN,
-    pathNot: `^(dist/(${[folder, ...allowed].map(escape).join('|')})/${allowed.includes('protos') ? '|protos/dist/' : ''})`,
+    pathNot: `^(dist/(${[folder, ...allowed].map(quote).join('|')})/${allowed.includes('protos') ? '|protos/dist/' : ''})`,
   },
 }));
 
@@ -57,7 +73,13 @@ const only = (name, packages, folder) => ({
 export default {
   forbidden: [
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
-    { name: 'no-orphan-folders', comment: 'add the folder to ARCHITECTURE.md and LAYERS first', severity: 'error', from: { path: '^dist/', pathNot: `^dist/(${Object.keys(LAYERS).map(escape).join('|')})/` }, to: {} },
+    {
+      name: 'no-orphan-folders',
+      comment: 'add the folder to ARCHITECTURE.md and LAYERS first',
+      severity: 'error',
+      from: { path: '^dist/', pathNot: `^dist/(${Object.keys(LAYERS).map(quote).join('|')})/` },
+      to: {},
+    },
     { name: 'not-resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
     ...layerRules,
     {

@@ -50,13 +50,21 @@ export function askEnvoyAdmin(
           else chunks.push(chunk);
         });
         response.on('end', () =>
-          resolve({ status: response.statusCode ?? 502, contentType: response.headers['content-type'] ?? 'text/plain', body: Buffer.concat(chunks) }),
+          resolve({
+            status: response.statusCode ?? 502,
+            contentType: response.headers['content-type'] ?? 'text/plain',
+            body: Buffer.concat(chunks),
+          }),
         );
         response.on('error', (cause) => reject(new Error(`${what}: ${cause.message}`, { cause })));
       },
     );
     call.on('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
-    call.on('error', (cause) => reject(new Error(`${what}: ${cause.message}; is the proxy running and its admin port reachable from here?`, { cause })));
+    call.on('error', (cause) =>
+      reject(
+        new Error(`${what}: ${cause.message}; is the proxy running and its admin port reachable from here?`, { cause }),
+      ),
+    );
     call.end();
   });
 }

@@ -28,7 +28,9 @@ export function createMeshLifecycle(options: {
 }): MeshLifecycle {
   const kinds = new Map(options.caKinds.map((kind) => [kind.type, kind]));
 
-  function backendsOf(mesh: Resource<MeshSpec>): { config: BackendConfig; kind: CaBackendKind | undefined; path: string }[] {
+  function backendsOf(
+    mesh: Resource<MeshSpec>,
+  ): { config: BackendConfig; kind: CaBackendKind | undefined; path: string }[] {
     return (mesh.spec.mtls?.backends ?? []).map((backend, index) => ({
       config: { mesh: mesh.meta.name, name: backend.name, type: backend.type, conf: backend.conf ?? {} },
       kind: kinds.get(backend.type),
@@ -46,11 +48,18 @@ export function createMeshLifecycle(options: {
       const unknown = backends.find((backend) => backend.kind === undefined);
       if (unknown !== undefined) {
         const known = [...kinds.keys()].sort().join(', ');
-        return [...violations, { field: `${unknown.path}.type`, message: `could not find installed plugin for this type, use one of: ${known}` }];
+        return [
+          ...violations,
+          {
+            field: `${unknown.path}.type`,
+            message: `could not find installed plugin for this type, use one of: ${known}`,
+          },
+        ];
       }
       violations.push(...(await switchViolations(mesh, previous)));
       if (mesh.spec.mtls?.skipValidation !== true) {
-        for (const { config, kind, path } of backends) violations.push(...(await kind!.validate(config, `${path}.conf`, options.caDependencies)));
+        for (const { config, kind, path } of backends)
+          violations.push(...(await kind!.validate(config, `${path}.conf`, options.caDependencies)));
       }
       return violations;
     },
@@ -58,7 +67,9 @@ export function createMeshLifecycle(options: {
     async validateDelete(mesh) {
       if (options.unsafeDelete) return [];
       const { total } = await options.store.list({ type: 'Dataplane', mesh: mesh.meta.name, size: 1 });
-      return total === 0 ? [] : [{ field: 'mesh', message: 'unable to delete mesh, there are still some dataplanes attached' }];
+      return total === 0
+        ? []
+        : [{ field: 'mesh', message: 'unable to delete mesh, there are still some dataplanes attached' }];
     },
 
     async ensure(mesh) {
@@ -68,7 +79,8 @@ export function createMeshLifecycle(options: {
 
     usedSecrets(mesh) {
       const used = new Map<string, string>();
-      for (const { config, kind } of backendsOf(mesh)) for (const secret of kind?.usedSecrets(config) ?? []) used.set(secret, config.name);
+      for (const { config, kind } of backendsOf(mesh))
+        for (const secret of kind?.usedSecrets(config) ?? []) used.set(secret, config.name);
       return used;
     },
   };
@@ -77,7 +89,10 @@ export function createMeshLifecycle(options: {
    * Kong Mesh's guarded CA change (kuma-compat 1.5): the new backend must have been listed, and trusted by every connected proxy, before it issues;
    * the old one must not be dropped while a connected proxy still presents its leaf.
    */
-  async function switchViolations(mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined): Promise<Violation[]> {
+  async function switchViolations(
+    mesh: Resource<MeshSpec>,
+    previous: Resource<MeshSpec> | undefined,
+  ): Promise<Violation[]> {
     const before = previous?.spec.mtls;
     const after = mesh.spec.mtls;
     if (before?.enabledBackend === undefined || before.enabledBackend === '' || !after?.enabledBackend) return [];
@@ -109,7 +124,9 @@ export function createMeshLifecycle(options: {
   }
 
   /** Certificates of connected proxies, as their insights say. */
-  async function certificatesOf(mesh: string): Promise<{ proxy: string; issued: string; supported: readonly string[] }[]> {
+  async function certificatesOf(
+    mesh: string,
+  ): Promise<{ proxy: string; issued: string; supported: readonly string[] }[]> {
     const { items } = await options.store.list({ type: 'DataplaneInsight', mesh });
     return items.flatMap((insight) => {
       const spec = insight.spec as {
@@ -118,7 +135,9 @@ export function createMeshLifecycle(options: {
       };
       const online = spec.subscriptions?.some((subscription) => !subscription.disconnectTime);
       if (!online || spec.mTLS?.issuedBackend === undefined) return [];
-      return [{ proxy: insight.meta.name, issued: spec.mTLS.issuedBackend, supported: spec.mTLS.supportedBackends ?? [] }];
+      return [
+        { proxy: insight.meta.name, issued: spec.mTLS.issuedBackend, supported: spec.mTLS.supportedBackends ?? [] },
+      ];
     });
   }
 }

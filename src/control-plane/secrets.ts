@@ -6,7 +6,14 @@ import { type ResourceStore, StoreError } from '../store/store.ts';
 export function secretResource(mesh: string, name: string, value: Buffer | string): Resource {
   return {
     type: mesh === '' ? 'GlobalSecret' : 'Secret',
-    meta: { mesh, name, labels: mesh === '' ? {} : { 'kuma.io/mesh': mesh }, creationTime: '', modificationTime: '', version: '' },
+    meta: {
+      mesh,
+      name,
+      labels: mesh === '' ? {} : { 'kuma.io/mesh': mesh },
+      creationTime: '',
+      modificationTime: '',
+      version: '',
+    },
     spec: { data: Buffer.from(value).toString('base64') },
   };
 }
@@ -19,7 +26,12 @@ export async function readSecret(store: ResourceStore, mesh: string, name: strin
 }
 
 /** The secret's value; when it is absent, `make()` is stored and returned, unless another replica was faster: then its value is. */
-export async function readOrCreateSecret(store: ResourceStore, mesh: string, name: string, make: () => Promise<Buffer | string>): Promise<Buffer> {
+export async function readOrCreateSecret(
+  store: ResourceStore,
+  mesh: string,
+  name: string,
+  make: () => Promise<Buffer | string>,
+): Promise<Buffer> {
   const existing = await readSecret(store, mesh, name);
   if (existing !== undefined) return existing;
   try {
@@ -39,7 +51,9 @@ export function createSecretAccess(store: ResourceStore): SecretAccess {
     read: (mesh, name) => readSecret(store, mesh, name),
     async createTogether(mesh, secrets) {
       try {
-        await store.transact([...secrets].map(([name, value]) => ({ op: 'create' as const, resource: secretResource(mesh, name, value) })));
+        await store.transact(
+          [...secrets].map(([name, value]) => ({ op: 'create' as const, resource: secretResource(mesh, name, value) })),
+        );
         return true;
       } catch (error) {
         if (error instanceof StoreError && error.code === 'already-exists') return false;

@@ -15,7 +15,11 @@ export async function aggregateInsights(options: {
   clock: Clock;
   log: Logger;
   /** Snapshot of a mesh, and news of it. */
-  snapshots: { snapshot(mesh: string): MeshSnapshot | undefined; subscribe(listener: (update: { mesh: string }) => void): () => void; snapshots(): ReadonlyMap<string, MeshSnapshot> };
+  snapshots: {
+    snapshot(mesh: string): MeshSnapshot | undefined;
+    subscribe(listener: (update: { mesh: string }) => void): () => void;
+    snapshots(): ReadonlyMap<string, MeshSnapshot>;
+  };
   policyTypes: ReadonlySet<string>;
   delayMs: number;
   signal: AbortSignal;
@@ -54,7 +58,8 @@ export async function aggregateInsights(options: {
     const keys: [ResourceKey, (snapshot: MeshSnapshot) => Promise<Record<string, unknown>>][] = [
       [
         { type: 'MeshInsight', mesh: '', name: mesh },
-        async (current) => buildMeshInsight(current, insights.get(mesh) ?? new Map(), await store.count(mesh), options.policyTypes),
+        async (current) =>
+          buildMeshInsight(current, insights.get(mesh) ?? new Map(), await store.count(mesh), options.policyTypes),
       ],
       [
         { type: 'ServiceInsight', mesh, name: `all-services-${mesh}` },
@@ -73,7 +78,10 @@ export async function aggregateInsights(options: {
       const text = stableJson(spec);
       if (written.get(id) === text) continue;
       written.set(id, text);
-      writes.push({ op: 'put', resource: insightResource(key, { ...spec, lastSync: new Date(clock.now()).toISOString() }) });
+      writes.push({
+        op: 'put',
+        resource: insightResource(key, { ...spec, lastSync: new Date(clock.now()).toISOString() }),
+      });
     }
     if (writes.length > 0) await store.transact(writes);
   }
@@ -114,11 +122,18 @@ function viewOf(spec: unknown): InsightView {
   const { subscriptions = [], mTLS } = spec as InsightView;
   const last = subscriptions.at(-1);
   return {
-    subscriptions: last === undefined ? [] : [{ connectTime: last.connectTime, disconnectTime: last.disconnectTime, version: last.version }],
+    subscriptions:
+      last === undefined
+        ? []
+        : [{ connectTime: last.connectTime, disconnectTime: last.disconnectTime, version: last.version }],
     mTLS: mTLS && { issuedBackend: mTLS.issuedBackend, supportedBackends: mTLS.supportedBackends },
   };
 }
 
 function insightResource(key: ResourceKey, spec: Record<string, unknown>): Resource {
-  return { type: key.type, meta: { mesh: key.mesh, name: key.name, labels: {}, creationTime: '', modificationTime: '', version: '' }, spec };
+  return {
+    type: key.type,
+    meta: { mesh: key.mesh, name: key.name, labels: {}, creationTime: '', modificationTime: '', version: '' },
+    spec,
+  };
 }

@@ -112,11 +112,16 @@ export function createDataplaneInsights(options: {
 
   async function readEarlier(record: ProxyRecord): Promise<readonly Subscription[]> {
     const stored = await store.get({ type: 'DataplaneInsight', ...record.key });
-    const subscriptions = (stored?.spec as { subscriptions?: readonly Subscription[] } | undefined)?.subscriptions ?? [];
+    const subscriptions =
+      (stored?.spec as { subscriptions?: readonly Subscription[] } | undefined)?.subscriptions ?? [];
     // A subscription left open belongs to a control plane that ended without closing it.
     return subscriptions
       .filter((subscription) => subscription.id !== record.streamId)
-      .map((subscription) => (subscription.disconnectTime === undefined ? { ...subscription, disconnectTime: record.connectTime } : subscription))
+      .map((subscription) =>
+        subscription.disconnectTime === undefined
+          ? { ...subscription, disconnectTime: record.connectTime }
+          : subscription,
+      )
       .slice(-(KEPT_SUBSCRIPTIONS - 1));
   }
 
@@ -144,7 +149,15 @@ export function createDataplaneInsights(options: {
         weft: {
           ...(leaf === undefined
             ? {}
-            : { certificate: { serial: leaf.serial, issuer: leaf.issuer, uriSans: leaf.uriSans, notBefore: rfc3339(leaf.notBefore), renewAt: rfc3339(leaf.renewAt) } }),
+            : {
+                certificate: {
+                  serial: leaf.serial,
+                  issuer: leaf.issuer,
+                  uriSans: leaf.uriSans,
+                  notBefore: rfc3339(leaf.notBefore),
+                  renewAt: rfc3339(leaf.renewAt),
+                },
+              }),
           ...(state.failure === undefined
             ? {}
             : {
@@ -219,7 +232,9 @@ export function createDataplaneInsights(options: {
       const at = now();
       record.rejections = rejections.map((rejection) => ({
         ...rejection,
-        at: record.rejections.find((former) => former.type === rejection.type && former.message === rejection.message)?.at ?? at,
+        at:
+          record.rejections.find((former) => former.type === rejection.type && former.message === rejection.message)
+            ?.at ?? at,
       }));
       touch(idOf(key));
     },

@@ -7,7 +7,10 @@ export interface InsightView {
   readonly subscriptions?: readonly {
     readonly connectTime?: string;
     readonly disconnectTime?: string;
-    readonly version?: { readonly kumaDp?: { readonly version?: string }; readonly envoy?: { readonly version?: string } };
+    readonly version?: {
+      readonly kumaDp?: { readonly version?: string };
+      readonly envoy?: { readonly version?: string };
+    };
   }[];
   readonly mTLS?: { readonly issuedBackend?: string; readonly supportedBackends?: readonly string[] };
 }
@@ -23,7 +26,8 @@ interface Stat {
 
 /** Online: connected and every inbound ready. Partially degraded: connected and some are. Source: Kuma 2.11 DataplaneOverview status. */
 export function proxyStatus(dataplane: DataplaneSpec, insight: InsightView | undefined): ProxyStatus {
-  const connected = insight?.subscriptions?.some((subscription) => subscription.connectTime && !subscription.disconnectTime) ?? false;
+  const connected =
+    insight?.subscriptions?.some((subscription) => subscription.connectTime && !subscription.disconnectTime) ?? false;
   if (!connected) return 'offline';
   const inbounds = (dataplane.networking?.inbound ?? []).filter((inbound) => inbound.state !== 'Ignored');
   const ready = inbounds.filter((inbound) => inbound.state !== 'NotReady' && inbound.health?.ready !== false);
@@ -42,7 +46,12 @@ export function buildMeshInsight(
   policyTypes: ReadonlySet<string>,
 ): Record<string, unknown> {
   const all = emptyStat();
-  const byType = { standard: emptyStat(), gateway: emptyStat(), gatewayBuiltin: emptyStat(), gatewayDelegated: emptyStat() };
+  const byType = {
+    standard: emptyStat(),
+    gateway: emptyStat(),
+    gatewayBuiltin: emptyStat(),
+    gatewayDelegated: emptyStat(),
+  };
   const kumaDp = new Map<string, Stat>();
   const envoy = new Map<string, Stat>();
   const issued = new Map<string, Stat>();
@@ -52,7 +61,10 @@ export function buildMeshInsight(
     const status = proxyStatus(dataplane.spec, insight);
     const version = insight?.subscriptions?.at(-1)?.version;
     const stats = [all, ...typeStats(byType, dataplane)];
-    stats.push(entry(kumaDp, version?.kumaDp?.version || 'unknown'), entry(envoy, version?.envoy?.version || 'unknown'));
+    stats.push(
+      entry(kumaDp, version?.kumaDp?.version || 'unknown'),
+      entry(envoy, version?.envoy?.version || 'unknown'),
+    );
     if (insight?.mTLS?.issuedBackend) stats.push(entry(issued, insight.mTLS.issuedBackend));
     for (const backend of insight?.mTLS?.supportedBackends ?? []) stats.push(entry(supported, backend));
     for (const stat of stats) count(stat, status);
@@ -71,7 +83,10 @@ export function buildMeshInsight(
 }
 
 /** Spec of the ServiceInsight of one mesh (its name is `all-services-<mesh>`), without `lastSync`. Pure. */
-export function buildServiceInsight(snapshot: MeshSnapshot, insights: ReadonlyMap<string, InsightView>): Record<string, unknown> {
+export function buildServiceInsight(
+  snapshot: MeshSnapshot,
+  insights: ReadonlyMap<string, InsightView>,
+): Record<string, unknown> {
   interface Service {
     proxies: Set<string>;
     online: number;
@@ -84,13 +99,22 @@ export function buildServiceInsight(snapshot: MeshSnapshot, insights: ReadonlyMa
     const insight = insights.get(name);
     const status = proxyStatus(dataplane.spec, insight);
     const { inbound = [], gateway } = dataplane.spec.networking ?? {};
-    const places = gateway ? [{ tags: gateway.tags, ready: true }] : inbound.map((one) => ({ tags: one.tags, ready: one.state !== 'NotReady' && one.state !== 'Ignored' && one.health?.ready !== false }));
+    const places = gateway
+      ? [{ tags: gateway.tags, ready: true }]
+      : inbound.map((one) => ({
+          tags: one.tags,
+          ready: one.state !== 'NotReady' && one.state !== 'Ignored' && one.health?.ready !== false,
+        }));
     for (const { tags, ready } of places) {
       const serviceName = tags?.['kuma.io/service'];
       if (serviceName === undefined) continue;
       let service = services.get(serviceName);
       if (service === undefined) {
-        const serviceType = gateway ? (gateway.type === 'BUILTIN' ? 'gateway_builtin' : 'gateway_delegated') : 'internal';
+        const serviceType = gateway
+          ? gateway.type === 'BUILTIN'
+            ? 'gateway_builtin'
+            : 'gateway_delegated'
+          : 'internal';
         service = { proxies: new Set(), online: 0, issued: new Map(), zones: new Set(), serviceType };
         services.set(serviceName, service);
       }
@@ -113,8 +137,14 @@ export function buildServiceInsight(snapshot: MeshSnapshot, insights: ReadonlyMa
             name,
             {
               status: service.online === total ? 'online' : service.online === 0 ? 'offline' : 'partially_degraded',
-              dataplanes: { total, ...(service.online > 0 ? { online: service.online } : {}), ...(offline > 0 ? { offline } : {}) },
-              ...(service.issued.size > 0 ? { issuedBackends: Object.fromEntries([...service.issued].sort(([a], [b]) => (a < b ? -1 : 1))) } : {}),
+              dataplanes: {
+                total,
+                ...(service.online > 0 ? { online: service.online } : {}),
+                ...(offline > 0 ? { offline } : {}),
+              },
+              ...(service.issued.size > 0
+                ? { issuedBackends: Object.fromEntries([...service.issued].sort(([a], [b]) => (a < b ? -1 : 1))) }
+                : {}),
               serviceType: service.serviceType,
               ...(service.zones.size > 0 ? { zones: [...service.zones].sort() } : {}),
             },
@@ -146,7 +176,10 @@ function sorted(map: ReadonlyMap<string, Stat>): Record<string, Stat> {
   return Object.fromEntries([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function typeStats(byType: { standard: Stat; gateway: Stat; gatewayBuiltin: Stat; gatewayDelegated: Stat }, dataplane: Resource<DataplaneSpec>): Stat[] {
+function typeStats(
+  byType: { standard: Stat; gateway: Stat; gatewayBuiltin: Stat; gatewayDelegated: Stat },
+  dataplane: Resource<DataplaneSpec>,
+): Stat[] {
   const gateway = dataplane.spec.networking?.gateway;
   if (gateway === undefined) return [byType.standard];
   return [byType.gateway, gateway.type === 'BUILTIN' ? byType.gatewayBuiltin : byType.gatewayDelegated];

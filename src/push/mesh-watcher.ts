@@ -70,7 +70,9 @@ export function createMeshWatcher(options: MeshWatcherOptions): MeshWatcher {
       const empty = snapshot.mesh === undefined && snapshot.dataplanes.size === 0;
       if (empty) snapshots.delete(mesh);
       else snapshots.set(mesh, snapshot);
-      const touchedDataplanes = new Set(ofMesh.flatMap((change) => (change.op === 'synced' ? [] : dataplaneName(change))));
+      const touchedDataplanes = new Set(
+        ofMesh.flatMap((change) => (change.op === 'synced' ? [] : dataplaneName(change))),
+      );
       for (const listener of listeners) listener({ ...update, mesh, touchedDataplanes });
     }
     if (syncSeen) resolveSynced();

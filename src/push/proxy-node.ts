@@ -19,7 +19,10 @@ export function parseProxyNode(node: NodeInfo): ProxyNode {
   const mesh = node.id.slice(0, dot);
   const name = node.id.slice(dot + 1);
   if (dot <= 0 || name === '') {
-    throw new XdsError('invalid-argument', `read node id "${node.id.slice(0, 200)}": expected <mesh>.<name>, as the bootstrap sets it`);
+    throw new XdsError(
+      'invalid-argument',
+      `read node id "${node.id.slice(0, 200)}": expected <mesh>.<name>, as the bootstrap sets it`,
+    );
   }
   const meta = node.metadata;
   const proxyType = text(meta['dataplane.proxyType']) || 'dataplane';
@@ -66,11 +69,15 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function strings(record: Record<string, unknown>): Record<string, string> {
-  return Object.fromEntries(Object.entries(record).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])));
+  return Object.fromEntries(
+    Object.entries(record).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
+  );
 }
 
 function flat(record: Record<string, unknown>): Record<string, string | boolean> {
   return Object.fromEntries(
-    Object.entries(record).flatMap(([name, value]) => (typeof value === 'string' || typeof value === 'boolean' ? [[name, value]] : [])),
+    Object.entries(record).flatMap(([name, value]) =>
+      typeof value === 'string' || typeof value === 'boolean' ? [[name, value]] : [],
+    ),
   );
 }

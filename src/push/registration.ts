@@ -1,7 +1,7 @@
-import type { Clock, Timer } from '../lib/clock.ts';
-import type { Logger } from '../lib/log.ts';
-import { stableJson } from '../lib/hash.ts';
 import type { ProxyKey } from '../identity/identity.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
+import { stableJson } from '../lib/hash.ts';
+import type { Logger } from '../lib/log.ts';
 import { keyOf, keyText, type Resource } from '../resources/resource.ts';
 import type { ResourceStore, Write } from '../store/store.ts';
 
@@ -59,9 +59,7 @@ export function createDataplaneRegistration(options: {
     if (registered.get(id)?.streams !== 0) return;
     registered.delete(id);
     try {
-      await store.transact([
-        { op: 'delete', key: { type: 'Dataplane', ...proxy } },
-      ]);
+      await store.transact([{ op: 'delete', key: { type: 'Dataplane', ...proxy } }]);
       log.info('dataplane removed after its stream ended', { mesh: proxy.mesh, dataplane: proxy.name });
     } catch (error) {
       log.debug('removing a dataplane failed', { mesh: proxy.mesh, dataplane: proxy.name, error });

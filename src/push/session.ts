@@ -5,7 +5,15 @@ import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { Generated, GenerationCache, ProxyMetadata } from '../xds/generate.ts';
 import { generateSidecar } from '../xds/generate.ts';
 import { identitySecret, trustBundleSecret } from '../xds/secrets.ts';
-import { type Ack, type EncodedResource, type Nack, type ResourceSet, TYPE, type TypeUrl, type XdsStream } from '../xds-server/xds.ts';
+import {
+  type Ack,
+  type EncodedResource,
+  type Nack,
+  type ResourceSet,
+  TYPE,
+  type TypeUrl,
+  type XdsStream,
+} from '../xds-server/xds.ts';
 
 /** What a session stands on; shared by all sessions of the process. */
 export interface SessionDependencies {
@@ -107,7 +115,9 @@ export function createProxySession(
     const next = new Map<string, EncodedResource>([[bundleSecret.name, bundleSecret]]);
     if (leaf !== undefined) {
       const leafSecret =
-        leaf === deliveredLeaf ? [...secrets.values()].find((secret) => secret.name !== bundleSecret.name)! : identitySecret(key.mesh, leaf);
+        leaf === deliveredLeaf
+          ? [...secrets.values()].find((secret) => secret.name !== bundleSecret.name)!
+          : identitySecret(key.mesh, leaf);
       next.set(leafSecret.name, leafSecret);
     }
     secrets = next;
@@ -131,7 +141,9 @@ export function createProxySession(
     identityChanged: push,
     onAck(ack) {
       deps.events.acked(key, stream.id, ack.typeUrl);
-      const stillRefused = rejections.filter((rejection) => rejection.type !== ack.typeUrl || !accepts(ack, rejection.names));
+      const stillRefused = rejections.filter(
+        (rejection) => rejection.type !== ack.typeUrl || !accepts(ack, rejection.names),
+      );
       if (stillRefused.length !== rejections.length) {
         rejections = stillRefused;
         deps.events.rejections(key, stream.id, rejections);
@@ -141,7 +153,8 @@ export function createProxySession(
       const bundle = version === undefined ? undefined : offered.get(version);
       if (bundle === undefined || bundle === acknowledgedBundle) return;
       acknowledgedBundle = bundle;
-      for (const [offeredVersion, other] of offered) if (other !== bundle && other !== deliveredBundle) offered.delete(offeredVersion);
+      for (const [offeredVersion, other] of offered)
+        if (other !== bundle && other !== deliveredBundle) offered.delete(offeredVersion);
       push();
     },
     onNack(nack) {

@@ -1,14 +1,13 @@
-import type { ProxyKey } from '../identity/identity.ts';
-import type { IdentityService } from '../identity/identity.ts';
+import type { IdentityService, ProxyKey } from '../identity/identity.ts';
 import type { ProxyEvents } from '../insights/proxy-events.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { GenerationCache } from '../xds/generate.ts';
-import { type XdsSource, XdsError } from '../xds-server/xds.ts';
+import { XdsError, type XdsSource } from '../xds-server/xds.ts';
 import type { MeshUpdate, MeshWatcher } from './mesh-watcher.ts';
-import { parseProxyNode, type ProxyNode } from './proxy-node.ts';
+import { type ProxyNode, parseProxyNode } from './proxy-node.ts';
 import type { DataplaneRegistration } from './registration.ts';
 import { createBundleSecrets, createProxySession, type ProxySession } from './session.ts';
 
@@ -117,18 +116,30 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
       const brought = node.resourceText === undefined ? undefined : readDataplane(options, node);
       const dataplane = brought ?? watcher.snapshot(key.mesh)?.dataplanes.get(key.name);
       if (dataplane === undefined) {
-        throw new XdsError('not-found', `serve proxy ${stream.node.id}: no such Dataplane; apply it, or start the proxy with --dataplane-file`);
+        throw new XdsError(
+          'not-found',
+          `serve proxy ${stream.node.id}: no such Dataplane; apply it, or start the proxy with --dataplane-file`,
+        );
       }
       await options.authenticate({ token: stream.authorization, node, dataplane });
       if (brought !== undefined) {
         try {
           await options.registration.register(brought);
         } catch (error) {
-          throw new XdsError('unavailable', `store Dataplane ${key.name} of mesh ${key.mesh}: the store did not take it`, { cause: error });
+          throw new XdsError(
+            'unavailable',
+            `store Dataplane ${key.name} of mesh ${key.mesh}: the store did not take it`,
+            { cause: error },
+          );
         }
       }
 
-      const session = createProxySession(key, node.metadata, stream, { identity, cache: options.cache, events, bundleSecret });
+      const session = createProxySession(key, node.metadata, stream, {
+        identity,
+        cache: options.cache,
+        events,
+        bundleSecret,
+      });
       let sessions = meshes.get(key.mesh);
       if (sessions === undefined) {
         sessions = new Map();
@@ -137,14 +148,25 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
       // A second stream of the same proxy takes over; the former one ends by itself or is a stale connection.
       sessions.set(key.name, session);
       events.connected(key, stream.id, node.versions);
-      log.debug('proxy connected', { mesh: key.mesh, dataplane: key.name, peer: stream.peer, protocol: stream.protocol });
+      log.debug('proxy connected', {
+        mesh: key.mesh,
+        dataplane: key.name,
+        peer: stream.peer,
+        protocol: stream.protocol,
+      });
       markDirty([session]);
 
       return {
         onSent: (typeUrl) => events.sent(key, stream.id, typeUrl),
         onAck: (ack) => session.onAck(ack),
         onNack(nack) {
-          log.warn('proxy refused configuration', { mesh: key.mesh, dataplane: key.name, type: nack.typeUrl, names: nack.names, reason: nack.message });
+          log.warn('proxy refused configuration', {
+            mesh: key.mesh,
+            dataplane: key.name,
+            type: nack.typeUrl,
+            names: nack.names,
+            reason: nack.message,
+          });
           session.onNack(nack);
         },
         onClose() {
@@ -173,6 +195,9 @@ function readDataplane(options: XdsSourceOptions, node: ProxyNode): Resource<Dat
   try {
     return options.parseDataplane(node.resourceText!, node.key);
   } catch (error) {
-    throw new XdsError('invalid-argument', `read the Dataplane that proxy ${node.key.mesh}.${node.key.name} brought: ${error instanceof Error ? error.message : error}`);
+    throw new XdsError(
+      'invalid-argument',
+      `read the Dataplane that proxy ${node.key.mesh}.${node.key.name} brought: ${error instanceof Error ? error.message : error}`,
+    );
   }
 }
