@@ -44,4 +44,6 @@ export interface Kind<Spec = unknown> {
   applyDefaults?(spec: Spec): Spec;
   /** Static validation: every violation, paths as in the Universal form (`spec.` prefix only for new-model kinds). */
   validate(spec: Spec, resource: Resource<Spec>): readonly Violation[];
+  /** Deprecations of a valid spec, as texts for `warnings` of a PUT; absent: none. */
+  warnings?(spec: Spec): readonly string[];
 }

@@ -1,47 +1,114 @@
-/** Dataplane, as in Kuma 2.11-2.14. Types first; schema and validation follow in this file. */
+import { z } from 'zod';
+import type { Kind } from '../kind.ts';
+import {
+  type DeepReadonly,
+  duration,
+  flag,
+  message,
+  struct,
+  text,
+  textMap,
+  uint32,
+  uint32Wrapper,
+} from '../proto-json.ts';
+import { validateDataplane } from './dataplane-validate.ts';
 
-export interface DataplaneInbound {
-  readonly port: number;
-  readonly servicePort?: number;
-  readonly serviceAddress?: string;
-  readonly address?: string;
-  readonly tags?: Readonly<Record<string, string>>;
-  readonly name?: string;
-  readonly state?: 'Ready' | 'NotReady' | 'Ignored';
-  readonly health?: { readonly ready?: boolean };
-  readonly serviceProbe?: {
-    readonly interval?: string;
-    readonly timeout?: string;
-    readonly unhealthyThreshold?: number;
-    readonly healthyThreshold?: number;
-    readonly tcp?: Record<string, never>;
-  };
+const inbound = () =>
+  message(
+    {
+      servicePort: uint32(),
+      serviceAddress: text(),
+      address: text(),
+      tags: textMap(),
+      name: text(),
+      /** Absent: `Ready`, unless the older `health` says otherwise. */
+      state: z.enum(['Ready', 'NotReady', 'Ignored']),
+      health: message({ ready: flag() }),
+      serviceProbe: message({
+        interval: duration(),
+        timeout: duration(),
+        unhealthyThreshold: uint32Wrapper(),
+        healthyThreshold: uint32Wrapper(),
+        tcp: message({}),
+      }),
+    },
+    { port: uint32() },
+  );
+
+const outbound = () =>
+  message(
+    {
+      address: text(),
+      tags: textMap(),
+      backendRef: message({ name: text(), port: uint32(), labels: textMap() }, { kind: text() }),
+    },
+    { port: uint32() },
+  );
+
+const reachableBackend = () =>
+  message({ name: text(), namespace: text(), port: uint32Wrapper(), labels: textMap() }, { kind: text() });
+
+/** Kuma 2.11-2.14's `mesh.v1alpha1.Dataplane`. */
+const schema = message({
+  networking: message({
+    address: text(),
+    advertisedAddress: text(),
+    inbound: z.array(inbound()),
+    outbound: z.array(outbound()),
+    gateway: message({ type: z.enum(['DELEGATED', 'BUILTIN']), tags: textMap() }),
+    transparentProxying: message({
+      redirectPortInbound: uint32(),
+      redirectPortOutbound: uint32(),
+      directAccessServices: z.array(text()),
+      reachableServices: z.array(text()),
+      reachableBackends: message({ refs: z.array(reachableBackend()) }),
+      ipFamilyMode: z.enum(['UnSpecified', 'DualStack', 'IPv4', 'IPv6']),
+    }),
+    admin: message({ port: uint32() }),
+  }),
+  metrics: message({ name: text(), type: text(), conf: struct() }),
+  probes: message({
+    port: uint32(),
+    endpoints: z.array(message({ inboundPort: uint32(), inboundPath: text(), path: text() })),
+  }),
+});
+
+export type DataplaneSpec = DeepReadonly<z.infer<typeof schema>>;
+export type DataplaneNetworking = NonNullable<DataplaneSpec['networking']>;
+export type DataplaneInbound = NonNullable<DataplaneNetworking['inbound']>[number];
+export type DataplaneOutbound = NonNullable<DataplaneNetworking['outbound']>[number];
+
+export const dataplaneKind: Kind<DataplaneSpec> = {
+  type: 'Dataplane',
+  path: 'dataplanes',
+  pathAliases: [],
+  scope: 'Mesh',
+  model: 'inline',
+  shortName: 'dp',
+  singularDisplayName: 'Dataplane',
+  pluralDisplayName: 'Dataplanes',
+  access: 'everyone',
+  readOnly: false,
+  internal: false,
+  includeInFederation: false,
+  kubernetesScope: 'Namespaced',
+  schema,
+  validate: validateDataplane,
+};
+
+/** A gateway that terminates client traffic itself. */
+export function isBuiltinGateway(spec: DataplaneSpec): boolean {
+  return spec.networking?.gateway?.type === 'BUILTIN';
 }
 
-export interface DataplaneOutbound {
-  readonly address?: string;
-  readonly port: number;
-  readonly tags?: Readonly<Record<string, string>>;
-  readonly backendRef?: { readonly kind: string; readonly name?: string; readonly port?: number; readonly labels?: Readonly<Record<string, string>> };
+/** A gateway of someone else whose outgoing side is in the mesh. DELEGATED is the zero value, so an absent type is one. */
+export function isDelegatedGateway(spec: DataplaneSpec): boolean {
+  return spec.networking?.gateway !== undefined && !isBuiltinGateway(spec);
 }
 
-export interface DataplaneSpec {
-  readonly networking?: {
-    readonly address?: string;
-    readonly advertisedAddress?: string;
-    readonly admin?: { readonly port?: number };
-    readonly inbound?: readonly DataplaneInbound[];
-    readonly outbound?: readonly DataplaneOutbound[];
-    readonly gateway?: { readonly type?: 'DELEGATED' | 'BUILTIN'; readonly tags?: Readonly<Record<string, string>> };
-    readonly transparentProxying?: {
-      readonly redirectPortInbound?: number;
-      readonly redirectPortOutbound?: number;
-      readonly directAccessServices?: readonly string[];
-      readonly reachableServices?: readonly string[];
-      readonly reachableBackends?: unknown;
-      readonly ipFamilyMode?: 'DualStack' | 'IPv4';
-    };
-  };
-  readonly metrics?: unknown;
-  readonly probes?: { readonly port?: number; readonly endpoints?: readonly unknown[] };
+/** Every tag set the proxy stands for: each inbound's, or the gateway's. */
+export function tagSetsOf(spec: DataplaneSpec): readonly Readonly<Record<string, string>>[] {
+  const gateway = spec.networking?.gateway;
+  if (gateway !== undefined) return [gateway.tags ?? {}];
+  return (spec.networking?.inbound ?? []).map((one) => one.tags ?? {});
 }

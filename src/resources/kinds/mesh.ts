@@ -1,41 +1,93 @@
-/** Mesh, as in Kuma 2.11-2.14 (`Mesh.mtls` kept). Types first; schema and validation follow in this file. */
+import { z } from 'zod';
+import type { Kind } from '../kind.ts';
+import {
+  type DeepReadonly,
+  doubleWrapper,
+  duration,
+  flag,
+  flagWrapper,
+  message,
+  struct,
+  text,
+  textMap,
+} from '../proto-json.ts';
+import { withMetricsDefaults } from './mesh-metrics.ts';
+import { validateMesh } from './mesh-validate.ts';
 
-/** Exactly one is set. */
-export interface DataSource {
-  readonly secret?: string;
-  readonly file?: string;
-  /** base64 */
-  readonly inline?: string;
-  readonly inlineString?: string;
-}
+export type { DataSource } from './data-source.ts';
 
-export interface MtlsBackend {
-  readonly name: string;
-  readonly type: string;
-  readonly mode?: 'STRICT' | 'PERMISSIVE';
-  readonly dpCert?: { readonly rotation?: { readonly expiration?: string }; readonly requestTimeout?: string };
-  readonly rootChain?: { readonly requestTimeout?: string };
-  readonly conf?: Readonly<Record<string, unknown>>;
-}
+/** One CA of a mesh. `conf` is the backend's own; `ca/` reads and checks it. */
+const mtlsBackend = () =>
+  message(
+    {
+      mode: z.enum(['STRICT', 'PERMISSIVE']),
+      dpCert: message({ rotation: message({ expiration: text() }), requestTimeout: duration() }),
+      rootChain: message({ requestTimeout: duration() }),
+      conf: struct(),
+    },
+    { name: text(), type: text() },
+  );
 
-export interface MeshMtls {
-  readonly enabledBackend?: string;
-  readonly backends?: readonly MtlsBackend[];
-  readonly skipValidation?: boolean;
-}
+const tagRule = () => message({ tags: textMap() });
 
-export interface MeshSpec {
-  readonly mtls?: MeshMtls;
-  readonly networking?: { readonly outbound?: { readonly passthrough?: boolean } };
-  readonly routing?: { readonly localityAwareLoadBalancing?: boolean; readonly zoneEgress?: boolean; readonly defaultForbidMeshExternalServiceAccess?: boolean };
-  readonly constraints?: { readonly dataplaneProxy?: { readonly requirements?: readonly TagRule[]; readonly restrictions?: readonly TagRule[] } };
-  readonly meshServices?: { readonly mode?: 'Disabled' | 'Everywhere' | 'ReachableBackends' | 'Exclusive' };
-  readonly skipCreatingInitialPolicies?: readonly string[];
-  readonly logging?: unknown;
-  readonly tracing?: unknown;
-  readonly metrics?: unknown;
-}
+/** Kuma 2.11-2.14's `mesh.v1alpha1.Mesh`, `mtls` kept. */
+const schema = message({
+  mtls: message({ enabledBackend: text(), backends: z.array(mtlsBackend()), skipValidation: flag() }),
+  tracing: message({
+    defaultBackend: text(),
+    backends: z.array(message({ name: text(), sampling: doubleWrapper(), type: text(), conf: struct() })),
+  }),
+  logging: message({
+    defaultBackend: text(),
+    backends: z.array(message({ name: text(), format: text(), type: text(), conf: struct() })),
+  }),
+  metrics: message({
+    enabledBackend: text(),
+    backends: z.array(message({ name: text(), type: text(), conf: struct() })),
+  }),
+  networking: message({ outbound: message({ passthrough: flagWrapper() }) }),
+  routing: message({
+    localityAwareLoadBalancing: flag(),
+    zoneEgress: flag(),
+    defaultForbidMeshExternalServiceAccess: flag(),
+  }),
+  constraints: message({
+    dataplaneProxy: message({ requirements: z.array(tagRule()), restrictions: z.array(tagRule()) }),
+  }),
+  skipCreatingInitialPolicies: z.array(text()),
+  meshServices: message({ mode: z.enum(['Disabled', 'Everywhere', 'ReachableBackends', 'Exclusive']) }),
+});
 
-export interface TagRule {
-  readonly tags?: Readonly<Record<string, string>>;
+export type MeshSpec = DeepReadonly<z.infer<typeof schema>>;
+export type MeshMtls = NonNullable<MeshSpec['mtls']>;
+export type MtlsBackend = NonNullable<MeshMtls['backends']>[number];
+/** Tags of which every one must match; value `*` is "present". */
+export type TagRule = DeepReadonly<z.infer<ReturnType<typeof tagRule>>>;
+export type MetricsBackend = NonNullable<NonNullable<MeshSpec['metrics']>['backends']>[number];
+export type LoggingBackend = NonNullable<NonNullable<MeshSpec['logging']>['backends']>[number];
+export type TracingBackend = NonNullable<NonNullable<MeshSpec['tracing']>['backends']>[number];
+
+export const meshKind: Kind<MeshSpec> = {
+  type: 'Mesh',
+  path: 'meshes',
+  pathAliases: [],
+  scope: 'Global',
+  model: 'inline',
+  shortName: 'm',
+  singularDisplayName: 'Mesh',
+  pluralDisplayName: 'Meshes',
+  access: 'everyone',
+  readOnly: false,
+  internal: false,
+  includeInFederation: true,
+  kubernetesScope: 'Cluster',
+  schema,
+  applyDefaults: withMetricsDefaults,
+  validate: validateMesh,
+};
+
+/** The backend that issues leaves now; `undefined` while mTLS is off. */
+export function enabledMtlsBackend(spec: MeshSpec): MtlsBackend | undefined {
+  const name = spec.mtls?.enabledBackend;
+  return name === undefined || name === '' ? undefined : spec.mtls?.backends?.find((backend) => backend.name === name);
 }

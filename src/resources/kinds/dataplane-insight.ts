@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import type { Kind } from '../kind.ts';
+import { type DeepReadonly, flag, message, struct, text, textMap, timestamp, uint32, uint64 } from '../proto-json.ts';
+
+/** Counts are decimal strings: 64-bit numbers in proto3 JSON. */
+const serviceStats = () =>
+  message({ responsesSent: uint64(), responsesAcknowledged: uint64(), responsesRejected: uint64() });
+
+const version = () =>
+  message({
+    kumaDp: message({
+      version: text(),
+      gitTag: text(),
+      gitCommit: text(),
+      buildDate: text(),
+      kumaCpCompatible: flag(),
+    }),
+    envoy: message({ version: text(), build: text(), kumaDpCompatible: flag() }),
+    dependencies: textMap(),
+  });
+
+const subscription = () =>
+  message({
+    id: text(),
+    controlPlaneInstanceId: text(),
+    connectTime: timestamp(),
+    disconnectTime: timestamp(),
+    status: message({
+      lastUpdateTime: timestamp(),
+      total: serviceStats(),
+      cds: serviceStats(),
+      eds: serviceStats(),
+      lds: serviceStats(),
+      rds: serviceStats(),
+    }),
+    version: version(),
+    generation: uint32(),
+  });
+
+/** Kuma's `mesh.v1alpha1.DataplaneInsight`. */
+const schema = message({
+  subscriptions: z.array(subscription()),
+  mTLS: message({
+    certificateExpirationTime: timestamp(),
+    lastCertificateRegeneration: timestamp(),
+    certificateRegenerations: uint32(),
+    issuedBackend: text(),
+    supportedBackends: z.array(text()),
+  }),
+  metadata: struct(),
+});
+
+export type DataplaneInsightSpec = DeepReadonly<z.infer<typeof schema>>;
+export type DiscoverySubscription = NonNullable<DataplaneInsightSpec['subscriptions']>[number];
+export type DiscoveryServiceStats = NonNullable<NonNullable<DiscoverySubscription['status']>['total']>;
+/** What a proxy says of its programs in the bootstrap request and the xDS node. */
+export type ProxyVersion = NonNullable<DiscoverySubscription['version']>;
+
+export const dataplaneInsightKind: Kind<DataplaneInsightSpec> = {
+  type: 'DataplaneInsight',
+  path: 'dataplane-insights',
+  pathAliases: [],
+  scope: 'Mesh',
+  model: 'inline',
+  shortName: '',
+  singularDisplayName: 'Dataplane Insight',
+  pluralDisplayName: 'Dataplane Insights',
+  access: 'everyone',
+  readOnly: true,
+  internal: false,
+  includeInFederation: false,
+  kubernetesScope: 'Namespaced',
+  schema,
+  validate: () => [],
+};

@@ -1,0 +1,23 @@
+import type { Kind } from '../kind.ts';
+import { dataplaneKind } from './dataplane.ts';
+import { dataplaneInsightKind } from './dataplane-insight.ts';
+import { globalSecretKind } from './global-secret.ts';
+import { meshKind } from './mesh.ts';
+import { meshInsightKind } from './mesh-insight.ts';
+import { sealedLeafKind } from './sealed-leaf.ts';
+import { secretKind } from './secret.ts';
+import { serviceInsightKind } from './service-insight.ts';
+import { zoneKind } from './zone.ts';
+
+/** Every kind that is not a policy. `createRegistry([...coreKinds, ...policyKinds])` makes the program's registry. */
+export const coreKinds: readonly Kind[] = [
+  meshKind,
+  dataplaneKind,
+  dataplaneInsightKind,
+  meshInsightKind,
+  serviceInsightKind,
+  secretKind,
+  globalSecretKind,
+  zoneKind,
+  sealedLeafKind,
+];
