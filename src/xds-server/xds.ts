@@ -56,7 +56,14 @@ export interface XdsStream {
   end(error: XdsError): void;
 }
 
-export type XdsErrorCode = 'unauthenticated' | 'permission-denied' | 'invalid-argument' | 'not-found' | 'resource-exhausted' | 'unavailable' | 'internal';
+export type XdsErrorCode =
+  | 'unauthenticated'
+  | 'permission-denied'
+  | 'invalid-argument'
+  | 'not-found'
+  | 'resource-exhausted'
+  | 'unavailable'
+  | 'internal';
 
 /** Becomes the gRPC status of the stream. */
 export class XdsError extends Error {
