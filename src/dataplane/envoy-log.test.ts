@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest';
+import type { Logger } from '../lib/log.ts';
+import { createEnvoyLog } from './envoy-log.ts';
+
+function recordingLogger(lines: string[]): Logger {
+  const at = (level: string) => (message: string, fields?: Record<string, unknown>) =>
+    void lines.push(`${level} ${fields?.['logger'] ?? '-'} ${message}`);
+  const log: Logger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), named: () => log };
+  return log;
+}
+
+it('keeps level, logger and message of each line, wherever the chunks are cut', () => {
+  const lines: string[] = [];
+  const log = createEnvoyLog(recordingLogger(lines));
+  for (const part of [
+    'info\tmain\tstart',
+    'ing\nwarning\tconfig\ta\tb\ncritical\tassert\tbad\ntrace\thttp\tx\nPARSE ERROR: no such flag',
+  ]) {
+    log.write(Buffer.from(part));
+  }
+  log.end();
+  expect(lines).toEqual([
+    'info main starting',
+    'warn config a\tb',
+    'error assert bad',
+    'debug http x',
+    'warn - PARSE ERROR: no such flag',
+  ]);
+});
+
+it('keeps the last lines for the report of a crash', () => {
+  const log = createEnvoyLog(recordingLogger([]));
+  for (let line = 0; line < 30; line += 1) log.write(Buffer.from(`info\tmain\tline ${line}\n`));
+  expect(log.tail()).toHaveLength(20);
+  expect(log.tail().at(-1)).toBe('line 29');
+});

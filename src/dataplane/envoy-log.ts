@@ -1,0 +1,48 @@
+import type { Logger } from '../lib/log.ts';
+
+/** Envoy's `--log-format` that `createEnvoyLog` reads: level, logger, message, divided by tabs. Source: spdlog pattern flags. */
+export const ENVOY_LOG_FORMAT = '%l\t%n\t%v';
+
+const LINE = /^(trace|debug|info|warning|error|critical)\t([a-z0-9_.]+)\t(.*)$/s;
+const KEPT_LINES = 20;
+
+export interface EnvoyLog {
+  /** Takes bytes of Envoy's stderr as they come. */
+  write(chunk: Buffer): void;
+  /** Passes on what stands after the last line break. */
+  end(): void;
+  /** The last lines, oldest first: what Envoy said before it died. */
+  tail(): readonly string[];
+}
+
+/** Passes Envoy's log to `log` line by line at Envoy's level; a line of another form is a warning, its text the message. */
+export function createEnvoyLog(log: Logger): EnvoyLog {
+  let rest = '';
+  const kept: string[] = [];
+  const take = (line: string) => {
+    if (line === '') return;
+    const match = LINE.exec(line);
+    kept.push(match ? match[3]! : line);
+    if (kept.length > KEPT_LINES) kept.shift();
+    if (match) log[levelOf(match[1]!)](match[3]!, { logger: match[2] });
+    else log.warn(line);
+  };
+  return {
+    write(chunk) {
+      const lines = (rest + chunk.toString('utf8')).split('\n');
+      rest = lines.pop()!.slice(0, 65_536);
+      for (const line of lines) take(line);
+    },
+    end() {
+      take(rest);
+      rest = '';
+    },
+    tail: () => [...kept],
+  };
+}
+
+function levelOf(level: string): 'debug' | 'info' | 'warn' | 'error' {
+  if (level === 'warning') return 'warn';
+  if (level === 'critical') return 'error';
+  return level === 'info' || level === 'error' ? level : 'debug';
+}

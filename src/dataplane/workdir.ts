@@ -1,0 +1,59 @@
+import { codeOf, DataplaneError } from './error.ts';
+import { fs, path as paths } from './node.ts';
+
+/** Longest unix socket path: `sun_path` of unix(7) without its final zero. */
+const MAX_SOCKET_PATH = 107;
+
+/** Names of one proxy's folder and the files in it; nothing of it exists yet. */
+export interface WorkdirPlan {
+  readonly path: string;
+  /** True: the folder must not be there yet, since a stranger could have made it. */
+  readonly fresh: boolean;
+  readonly bootstrap: string;
+  /** Where Envoy's admin API should listen; '' when the path would be too long for a unix socket. */
+  readonly adminSocket: string;
+  /** Where Envoy writes the address of its admin API. */
+  readonly adminAddress: string;
+}
+
+/** `configDir`, or a private folder of a name nobody can guess in `tmpDir`. */
+export function planWorkdir(configDir: string, tmpDir: string, randomName: string): WorkdirPlan {
+  const path = configDir ? paths.resolve(configDir) : paths.join(tmpDir, `weft-dp-${randomName}`);
+  const socket = paths.join(path, 'admin.sock');
+  return {
+    path,
+    fresh: !configDir,
+    bootstrap: paths.join(path, 'bootstrap.yaml'),
+    adminSocket: Buffer.byteLength(socket) <= MAX_SOCKET_PATH ? socket : '',
+    adminAddress: paths.join(path, 'admin-address.txt'),
+  };
+}
+
+/**
+ * Makes the folder (mode 0700) and writes the bootstrap (mode 0600). The result takes away what is there, but not a folder that
+ * was there before. Throws `options_invalid`.
+ */
+export function openWorkdir(plan: WorkdirPlan, bootstrap: string): () => void {
+  let made = false;
+  const remove = () => {
+    if (made) fs.rmSync(plan.path, { recursive: true, force: true });
+    else for (const path of workdirFiles(plan)) fs.rmSync(path, { force: true });
+  };
+  try {
+    made = fs.mkdirSync(plan.path, { recursive: !plan.fresh, mode: 0o700 }) !== undefined || plan.fresh;
+    fs.writeFileSync(plan.bootstrap, bootstrap, { mode: 0o600 });
+    return remove;
+  } catch (error) {
+    if (made) remove();
+    throw new DataplaneError(
+      'options_invalid',
+      `write to the folder ${plan.path}: ${codeOf(error)}; give another with --config-dir`,
+      { cause: error },
+    );
+  }
+}
+
+/** The files that belong to one proxy. */
+export function workdirFiles(plan: WorkdirPlan): string[] {
+  return [plan.bootstrap, plan.adminSocket, plan.adminAddress].filter((path) => path !== '');
+}
