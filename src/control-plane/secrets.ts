@@ -1,3 +1,4 @@
+import type { SecretCreator } from '../auth/secrets.ts';
 import type { SecretAccess } from '../ca/backend.ts';
 import type { Resource } from '../resources/resource.ts';
 import { type ResourceStore, StoreError } from '../store/store.ts';
@@ -54,6 +55,27 @@ export function createSecretAccess(store: ResourceStore): SecretAccess {
         await store.transact(
           [...secrets].map(([name, value]) => ({ op: 'create' as const, resource: secretResource(mesh, name, value) })),
         );
+        return true;
+      } catch (error) {
+        if (error instanceof StoreError && error.code === 'already-exists') return false;
+        throw error;
+      }
+    },
+  };
+}
+
+/** What tokens and the admin user need of secrets; values as stored. */
+export function createTokenSecrets(store: ResourceStore): SecretCreator {
+  return {
+    readSecret: (mesh, name) => readSecret(store, mesh, name),
+    async listSecretNames(mesh, prefix) {
+      const type = mesh === '' ? 'GlobalSecret' : 'Secret';
+      const { items } = await store.list({ type, mesh, nameContains: prefix });
+      return items.map((secret) => secret.meta.name).filter((name) => name.startsWith(prefix));
+    },
+    async createSecret(mesh, name, value) {
+      try {
+        await store.create(secretResource(mesh, name, Buffer.from(value)));
         return true;
       } catch (error) {
         if (error instanceof StoreError && error.code === 'already-exists') return false;

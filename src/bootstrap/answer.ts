@@ -1,0 +1,154 @@
+import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
+import type { Resource } from '../resources/resource.ts';
+import { buildBootstrap } from './document.ts';
+import { type BootstrapRequest, parseBootstrapRequest } from './request.ts';
+
+/** How this control plane answers `POST /bootstrap`. */
+export interface BootstrapSettings {
+  readonly adminAddress: string;
+  /** For Dataplanes that name none. */
+  readonly defaultAdminPort: number;
+  readonly adminAccessLogPath: string;
+  /** '' : the host the proxy used for this request. */
+  readonly xdsHost: string;
+  readonly xdsPort: number;
+  readonly xdsConnectTimeoutMs: number;
+  /** Every proxy gets delta xDS, also those that did not ask for it. */
+  readonly forceDelta: boolean;
+  readonly reloadableTokens: boolean;
+  readonly tokenRequired: boolean;
+}
+
+/** What the answer needs from outside. */
+export interface BootstrapDependencies {
+  readonly settings: BootstrapSettings;
+  /** PEM of the CA of the control plane's own certificate, for proxies that brought none. */
+  readonly caPem: string;
+  /** `undefined` when the control plane's certificate is good for this host name or address, else the names it is good for. */
+  readonly namesUnlessCovered: (host: string) => readonly string[] | undefined;
+  /** True when the PEM holds a certificate that says it is no CA. Throws when it holds no certificate. */
+  readonly isNoCa: (pem: string) => boolean;
+  /** A Dataplane from the text the proxy brought. Throws with a message for its owner. */
+  readonly parseDataplane: (text: string, mesh: string, name: string) => Resource<DataplaneSpec>;
+  readonly meshExists: (mesh: string) => Promise<boolean>;
+  readonly storedDataplane: (mesh: string, name: string) => Promise<Resource<DataplaneSpec> | undefined>;
+}
+
+export interface BootstrapAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+const text = (status: number, body: string): BootstrapAnswer => ({
+  status,
+  contentType: 'text/plain; charset=utf-8',
+  body,
+});
+
+/**
+ * Answer to `POST /bootstrap` (kuma-compat 4.3): 200 with the bootstrap; 400 body unreadable, host not in the server certificate, or the CA is none;
+ * 404 no such Dataplane; 422 no token or invalid Dataplane. `host` is the Host header without port; `json` says that the client accepts JSON.
+ */
+export async function answerBootstrap(
+  call: { readonly body: unknown; readonly host: string; readonly json: boolean },
+  deps: BootstrapDependencies,
+): Promise<BootstrapAnswer> {
+  const parsed = parseBootstrapRequest(call.body);
+  if ('problem' in parsed) return text(400, parsed.problem);
+  const { request } = parsed;
+  const { settings } = deps;
+  const proxyType = request.proxyType || 'dataplane';
+  if (settings.tokenRequired && request.dataplaneToken === '' && request.dataplaneTokenPath === '') {
+    return text(
+      422,
+      "Dataplane Token is required. Generate token using 'kumactl generate dataplane-token > /path/file' and provide it via --dataplane-token-file=/path/file argument to Kuma DP",
+    );
+  }
+  if (proxyType !== 'dataplane')
+    return text(422, `proxyType: "${proxyType.slice(0, 50)}" is not served by this control plane, use dataplane`);
+  if (settings.xdsHost === '') {
+    const names = deps.namesUnlessCovered(call.host);
+    if (names !== undefined) {
+      return text(
+        400,
+        `reach the control plane as "${call.host}": its certificate is good for ${names.map((name) => `"${name}"`).join(', ')}; use one of them in --cp-address, or give the control plane a certificate for this name (general.tlsCertFile)`,
+      );
+    }
+  }
+  const caProblem = problemOfCa(request, deps);
+  if (caProblem !== undefined) return text(400, caProblem);
+
+  const found = await findDataplane(request, deps);
+  if ('contentType' in found) return found;
+  const { networking } = found.spec;
+  const bootstrap = JSON.stringify(
+    buildBootstrap({
+      request: { ...request, proxyType },
+      cluster: identifyingService(found.spec),
+      adminPort: networking?.admin?.port || settings.defaultAdminPort,
+      adminAddress: settings.adminAddress,
+      adminAccessLogPath:
+        request.operatingSystem === 'windows' && settings.adminAccessLogPath === '/dev/null'
+          ? 'NUL'
+          : settings.adminAccessLogPath,
+      xdsHost: settings.xdsHost || call.host,
+      xdsPort: settings.xdsPort,
+      xdsConnectTimeoutMs: settings.xdsConnectTimeoutMs,
+      caPem: request.caCert || deps.caPem,
+      deltaXds: settings.forceDelta || (request.features?.includes('feature-delta-grpc') ?? false),
+      reloadableTokens: settings.reloadableTokens,
+      isBuiltinGateway: networking?.gateway?.type === 'BUILTIN',
+    }),
+  );
+  if (!call.json) return { status: 200, contentType: 'text/x-yaml', body: bootstrap };
+  return {
+    status: 200,
+    contentType: 'application/json',
+    body: JSON.stringify({
+      bootstrap: Buffer.from(bootstrap).toString('base64'),
+      kumaSidecarConfiguration: {
+        networking: { corefileTemplate: null, address: networking?.address ?? '' },
+        metrics: { aggregate: [] },
+      },
+    }),
+  };
+}
+
+function problemOfCa(request: BootstrapRequest, deps: BootstrapDependencies): string | undefined {
+  if (request.caCert === '') return undefined;
+  try {
+    if (!deps.isNoCa(request.caCert)) return undefined;
+    return 'verify the control plane: the certificate given with --ca-cert-file (KUMA_CONTROL_PLANE_CA_CERT_FILE) is not a CA; give the CA that signed the certificate of the control plane';
+  } catch (error) {
+    return `read the CA given with --ca-cert-file: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+async function findDataplane(
+  request: BootstrapRequest,
+  deps: BootstrapDependencies,
+): Promise<Resource<DataplaneSpec> | BootstrapAnswer> {
+  if (request.dataplaneResource === '') {
+    return (
+      (await deps.storedDataplane(request.mesh, request.name)) ??
+      text(404, `dataplane ${request.name} of mesh ${request.mesh} not found`)
+    );
+  }
+  let dataplane: Resource<DataplaneSpec>;
+  try {
+    dataplane = deps.parseDataplane(request.dataplaneResource, request.mesh, request.name);
+  } catch (error) {
+    return text(422, error instanceof Error ? error.message : String(error));
+  }
+  if (!(await deps.meshExists(dataplane.meta.mesh)))
+    return text(422, `mesh: mesh "${dataplane.meta.mesh}" does not exist`);
+  return dataplane;
+}
+
+/** First service of the proxy: of the gateway, else of the first inbound. */
+function identifyingService(spec: DataplaneSpec): string {
+  const { gateway, inbound = [] } = spec.networking ?? {};
+  const tags = gateway?.tags ?? inbound.find((one) => one.tags?.['kuma.io/service'] !== undefined)?.tags;
+  return tags?.['kuma.io/service'] ?? 'unknown';
+}

@@ -1,0 +1,150 @@
+import { X509Certificate } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { hostname, networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { CLIENT_AUTH, createCertificate, KEY_USAGE, SERVER_AUTH } from '../x509/certificate.ts';
+import { generateEcKey, type KeyPair, parsePrivateKey, toPkcs8Pem } from '../x509/key.ts';
+import { toPem } from '../x509/pem.ts';
+
+/** What a TLS server of the control plane presents, and what its clients shall trust. */
+export interface ServerCertificate {
+  /** Chain, leaf first. */
+  readonly certPem: string;
+  readonly keyPem: string;
+  /** What proxies and CLIs verify the server with; goes into the bootstrap. */
+  readonly caPem: string;
+}
+
+const DAY_MS = 86_400_000;
+const CA_LIFE_MS = 3650 * DAY_MS;
+const SERVER_LIFE_MS = 365 * DAY_MS;
+/** A server certificate with less than this left is replaced at start. */
+const RENEW_BEFORE_MS = 60 * DAY_MS;
+
+/** Certificate and key from the configured files. Throws with the file's name when one can't be read. */
+export async function loadServerCertificate(certFile: string, keyFile: string): Promise<ServerCertificate> {
+  const [certPem, keyPem] = await Promise.all([readText(certFile), readText(keyFile)]);
+  return { certPem, keyPem, caPem: certPem };
+}
+
+/**
+ * The certificate of a control plane that was given none: a CA kept in `workDir` (`ca.pem`, `ca.key` mode 0600) that outlives restarts, so that proxies
+ * which trust it are never cut off, and a server certificate from it for every name and address of this machine.
+ */
+export async function ensureServerCertificate(workDir: string, now: number): Promise<ServerCertificate> {
+  await mkdir(workDir, { recursive: true, mode: 0o700 });
+  const ca = (await readPair(workDir, 'ca')) ?? (await writePair(workDir, 'ca', await createServerCa(now)));
+  const names = machineNames();
+  const held = await readPair(workDir, 'server');
+  const usable = held !== undefined && covers(held.certPem, ca.certPem, names, now);
+  const server = usable ? held : await writePair(workDir, 'server', await createServerPair(ca, names, now));
+  return { certPem: server.certPem + ca.certPem, keyPem: server.keyPem, caPem: ca.certPem };
+}
+
+interface Pair {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+async function createServerCa(now: number): Promise<Pair> {
+  return createCa('O=Weft, CN=weft control plane', now, CA_LIFE_MS);
+}
+
+/** A self-signed CA, ECDSA P-256, as PEM. */
+export async function createCa(subject: string, now: number, lifeMs: number): Promise<Pair> {
+  const keys = generateEcKey();
+  const der = await createCertificate({
+    subject,
+    publicKey: keys.publicKey,
+    key: keys.privateKey,
+    notBefore: now - 10_000,
+    notAfter: now + lifeMs,
+    isCa: true,
+    keyUsage: KEY_USAGE.keyCertSign | KEY_USAGE.cRLSign,
+  });
+  return { certPem: toPem('CERTIFICATE', der), keyPem: toPkcs8Pem(keys.privateKey) };
+}
+
+/** A leaf of `ca` for TLS servers or clients, ECDSA P-256, as PEM. */
+export async function createLeaf(
+  ca: Pair,
+  options: { subject: string; names: readonly string[]; usage: 'server' | 'client'; now: number; lifeMs: number },
+): Promise<Pair> {
+  const keys: KeyPair = generateEcKey();
+  const der = await createCertificate({
+    subject: options.subject,
+    publicKey: keys.publicKey,
+    issuer: { certificate: new X509Certificate(ca.certPem).raw, key: parsePrivateKey(ca.keyPem).privateKey },
+    notBefore: options.now - 10_000,
+    notAfter: options.now + options.lifeMs,
+    isCa: false,
+    keyUsage: KEY_USAGE.digitalSignature,
+    extendedKeyUsage: [options.usage === 'server' ? SERVER_AUTH : CLIENT_AUTH],
+    dnsSans: options.names.filter((name) => isIP(name) === 0),
+    ipSans: options.names.filter((name) => isIP(name) !== 0),
+  });
+  return { certPem: toPem('CERTIFICATE', der), keyPem: toPkcs8Pem(keys.privateKey) };
+}
+
+function createServerPair(ca: Pair, names: readonly string[], now: number): Promise<Pair> {
+  return createLeaf(ca, { subject: 'CN=weft-control-plane', names, usage: 'server', now, lifeMs: SERVER_LIFE_MS });
+}
+
+/** Names and addresses by which a proxy may reach this machine. */
+function machineNames(): readonly string[] {
+  const addresses = Object.values(networkInterfaces()).flatMap((entries) =>
+    (entries ?? []).map((entry) => entry.address),
+  );
+  const withoutScope = addresses
+    .map((address) => address.split('%')[0]!)
+    .filter((address) => !address.startsWith('fe80:'));
+  return [...new Set(['localhost', hostname().toLowerCase(), '127.0.0.1', '::1', ...withoutScope])].sort();
+}
+
+function covers(certPem: string, caPem: string, names: readonly string[], now: number): boolean {
+  const certificate = new X509Certificate(certPem);
+  const ca = new X509Certificate(caPem);
+  if (certificate.validToDate.getTime() - now < RENEW_BEFORE_MS || !certificate.verify(ca.publicKey)) return false;
+  return names.every(
+    (name) => (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) !== undefined,
+  );
+}
+
+async function readPair(dir: string, name: string): Promise<Pair | undefined> {
+  try {
+    const [certPem, keyPem] = await Promise.all([
+      readFile(join(dir, `${name}.pem`), 'utf8'),
+      readFile(join(dir, `${name}.key`), 'utf8'),
+    ]);
+    return { certPem, keyPem };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The key first: a certificate without its key would be found and used. Each file appears whole or not at all. */
+async function writePair(dir: string, name: string, pair: Pair): Promise<Pair> {
+  for (const [file, content] of [
+    [`${name}.key`, pair.keyPem],
+    [`${name}.pem`, pair.certPem],
+  ] as const) {
+    const path = join(dir, file);
+    const fresh = `${path}.${process.pid}`;
+    await writeFile(fresh, content, { mode: file.endsWith('.key') ? 0o600 : 0o644 });
+    await rename(fresh, path);
+  }
+  return pair;
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new Error(
+      `read TLS file ${path}: ${(cause as Error).message}; check general.tlsCertFile and general.tlsKeyFile`,
+      { cause },
+    );
+  }
+}
