@@ -34,6 +34,8 @@ export interface Kind<Spec = unknown> {
   readonly internal: boolean;
   /** Left out of a federation export. */
   readonly includeInFederation: boolean;
+  /** A zone never makes one (Mesh, MeshInsight, ServiceInsight): no origin, zone and env labels. Absent: false. */
+  readonly globalOnly?: boolean;
   readonly kubernetesScope: 'Cluster' | 'Namespaced';
   readonly policy?: PolicyTraits;
   /** Shape of `spec`; the source of types, OpenAPI and the CRD. */
@@ -45,5 +47,5 @@ export interface Kind<Spec = unknown> {
   /** Static validation: every violation, paths as in the Universal form (`spec.` prefix only for new-model kinds). */
   validate(spec: Spec, resource: Resource<Spec>): readonly Violation[];
   /** Deprecations of a valid spec, as texts for `warnings` of a PUT; absent: none. */
-  warnings?(spec: Spec): readonly string[];
+  warnings?(spec: Spec, resource: Resource<Spec>): readonly string[];
 }

@@ -14,8 +14,8 @@ export function isIPv6(address: string): boolean {
   const groups = halves.map((half) => (half === '' ? [] : half.split(':')));
   const last = groups.at(-1)!;
   const tail = last.at(-1);
-  const dotted = tail !== undefined && tail.includes('.');
-  if (dotted && !isIPv4(tail)) return false;
+  const dotted = tail?.includes('.') === true;
+  if (dotted && !isIPv4(tail ?? '')) return false;
   const hex = groups.flat().slice(0, dotted ? -1 : undefined);
   if (!hex.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))) return false;
   const size = hex.length + (dotted ? 2 : 0);

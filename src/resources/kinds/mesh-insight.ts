@@ -39,6 +39,7 @@ export const meshInsightKind: Kind<MeshInsightSpec> = {
   readOnly: true,
   internal: false,
   includeInFederation: false,
+  globalOnly: true,
   kubernetesScope: 'Cluster',
   schema,
   validate: () => [],

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Kind } from '../kind.ts';
+import { dns1035Warnings } from '../name.ts';
 import {
   type DeepReadonly,
   doubleWrapper,
@@ -11,6 +12,7 @@ import {
   text,
   textMap,
 } from '../proto-json.ts';
+import { displayName } from '../well-known.ts';
 import { withMetricsDefaults } from './mesh-metrics.ts';
 import { validateMesh } from './mesh-validate.ts';
 
@@ -80,10 +82,12 @@ export const meshKind: Kind<MeshSpec> = {
   readOnly: false,
   internal: false,
   includeInFederation: true,
+  globalOnly: true,
   kubernetesScope: 'Cluster',
   schema,
   applyDefaults: withMetricsDefaults,
   validate: validateMesh,
+  warnings: (_spec, resource) => dns1035Warnings('Mesh', displayName(resource.meta)),
 };
 
 /** The backend that issues leaves now; `undefined` while mTLS is off. */

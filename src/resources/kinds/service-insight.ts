@@ -34,6 +34,7 @@ export const serviceInsightKind: Kind<ServiceInsightSpec> = {
   readOnly: true,
   internal: false,
   includeInFederation: false,
+  globalOnly: true,
   kubernetesScope: 'Cluster',
   schema,
   validate: () => [],

@@ -1,6 +1,8 @@
 import type { z } from 'zod';
 import type { Kind } from '../kind.ts';
+import { dns1035Warnings } from '../name.ts';
 import { type DeepReadonly, flagWrapper, message } from '../proto-json.ts';
+import { displayName } from '../well-known.ts';
 
 /** Kuma's `system.v1alpha1.Zone`; absent `enabled` means true. */
 const schema = message({ enabled: flagWrapper() });
@@ -23,4 +25,5 @@ export const zoneKind: Kind<ZoneSpec> = {
   kubernetesScope: 'Cluster',
   schema,
   validate: () => [],
+  warnings: (_spec, resource) => dns1035Warnings('Zone', displayName(resource.meta)),
 };
