@@ -17,6 +17,6 @@ export function overviewBody(
     modificationTime,
     ...(Object.keys(labels).length > 0 ? { labels } : {}),
     [traits.field]: spec,
-    [traits.insightField]: insightSpec ?? {},
+    ...(insightSpec ? { [traits.insightField]: insightSpec } : {}),
   };
 }

@@ -1,0 +1,201 @@
+import { checkBody } from '../resources/body-checks.ts';
+import { type ParsedBody, parseUniversal, ResourceParseError } from '../resources/convert.ts';
+import type { Kind } from '../resources/kind.ts';
+import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
+import type { MeshSpec } from '../resources/kinds/mesh.ts';
+import { computeLabels, type LabelContext } from '../resources/labels.ts';
+import { membershipProblem } from '../resources/membership.ts';
+import type { Resource, ResourceKey, Violation } from '../resources/resource.ts';
+import { type ResourceStore, StoreError } from '../store/store.ts';
+import { prepareDataplane } from './dataplane-write.ts';
+import { collectionPaths, kindAccess } from './kind-traits.ts';
+import type { MeshLifecycle, SecretLifecycle } from './lifecycle.ts';
+import { type DeleteScope, deleteWithOwned } from './owned.ts';
+import { badRequest, inStage, notAllowed, notFound, Problem, requireValid, toProblem } from './problem.ts';
+import { requireMesh } from './require-mesh.ts';
+import { type Answer, type Call, json, type Route } from './route.ts';
+
+export interface WriteSources {
+  readonly store: ResourceStore;
+  readonly context: LabelContext;
+  readonly meshLifecycle: MeshLifecycle;
+  readonly secretLifecycle: SecretLifecycle;
+  readonly deleteScope: DeleteScope;
+  /** The whole API is for reading. */
+  readonly readOnly: boolean;
+}
+
+const PROCESS_TITLE = 'Could not process a resource';
+const CREATE_TITLE = 'Could not create a resource';
+const UPDATE_TITLE = 'Could not update a resource';
+const DELETE_TITLE = 'Could not delete a resource';
+
+/** `PUT` and `DELETE` of one kind. Source: compatibility reference 5, the order of checks (a) to (f). */
+export function writeRoutes(sources: WriteSources, kind: Kind): readonly Route[] {
+  const access = kindAccess(kind);
+  const putAccess = 'what' in access ? { ...access, late: true } : access;
+  const refusal = readOnlyText(sources.readOnly, kind);
+  return collectionPaths(kind).flatMap((path, index): Route[] => {
+    const suffix = index === 0 ? '' : String(index + 1);
+    return [
+      {
+        method: 'PUT',
+        path: `${path}/{name}`,
+        access: refusal === undefined ? putAccess : access,
+        document: {
+          id: `put${kind.type}${suffix}`,
+          summary: `Create or replace one ${kind.singularDisplayName}`,
+          tag: kind.type,
+          body: { $ref: `#/components/schemas/${kind.type}` },
+          answer: { $ref: '#/components/schemas/Changed' },
+          statuses: { 201: 'Created' },
+        },
+        handle: refusal === undefined ? (call) => put(sources, kind, call) : () => refuse(refusal),
+      },
+      {
+        method: 'DELETE',
+        path: `${path}/{name}`,
+        access,
+        document: {
+          id: `delete${kind.type}${suffix}`,
+          summary: `Delete one ${kind.singularDisplayName}`,
+          tag: kind.type,
+          answer: { $ref: '#/components/schemas/Changed' },
+        },
+        handle: refusal === undefined ? (call) => remove(sources, kind, call) : () => refuse(refusal),
+      },
+    ];
+  });
+}
+
+function readOnlyText(readOnly: boolean, kind: Kind): string | undefined {
+  if (kind.readOnly) return `${kind.type} is written by the control plane itself and can't be changed over the API`;
+  return readOnly ? 'this control plane serves its API for reading only' : undefined;
+}
+
+async function refuse(text: string): Promise<never> {
+  throw notAllowed(text);
+}
+
+async function put(sources: WriteSources, kind: Kind, call: Call): Promise<Answer> {
+  const { store, context } = sources;
+  const { mesh = '', name = '' } = call.params;
+  const owner = kind.scope === 'Mesh' ? await requireMesh(store, mesh) : undefined;
+  const parsed = readBody(kind, call);
+  const given = withDefaults(kind, parsed.resource);
+  requireValid(PROCESS_TITLE, kind.validate(given.spec, given));
+  requireValid(PROCESS_TITLE, checkBody(kind, parsed, { mesh, name }, context));
+  call.authorize();
+  const isNew = await retryConflicts(() => write(sources, kind, given, owner));
+  const warnings = kind.warnings?.(given.spec, given) ?? [];
+  return json(warnings.length > 0 ? { warnings } : {}, isNew ? 201 : 200);
+}
+
+/** Stage (b): the body as a resource. What is no resource at all is `Bad Request`, what the schema refuses has fields. */
+function readBody(kind: Kind, call: Call): ParsedBody {
+  try {
+    return parseUniversal(kind, call.body());
+  } catch (error) {
+    if (error instanceof ResourceParseError) {
+      requireValid(PROCESS_TITLE, error.violations);
+      throw badRequest(error.message);
+    }
+    if (error instanceof Problem && error.status === 400) {
+      throw badRequest(`invalid ${kind.type} object: ${JSON.stringify(error.message)}`);
+    }
+    throw error;
+  }
+}
+
+function withDefaults(kind: Kind, { type, meta, spec }: Resource): Resource {
+  return { type, meta, spec: kind.applyDefaults?.(spec) ?? spec };
+}
+
+/** Stages (e) and (f) and the write itself, against what is stored now. Resolves to true when the resource is new. */
+async function write(
+  sources: WriteSources,
+  kind: Kind,
+  given: Resource,
+  owner: Resource<MeshSpec> | undefined,
+): Promise<boolean> {
+  const { store, meshLifecycle } = sources;
+  const key: ResourceKey = { type: kind.type, mesh: given.meta.mesh, name: given.meta.name };
+  const stored = await inStage('Failed to find a resource', () => store.get(key));
+  const title = stored ? UPDATE_TITLE : CREATE_TITLE;
+  const resource = buildResource(sources.context, kind, given, stored);
+  requireValid(title, await inStage(title, () => storeViolations(sources, kind, resource, stored, owner)));
+  await inStage(title, () => (stored ? store.update(resource, stored.meta.version) : store.create(resource)));
+  if (kind.type === 'Mesh') await inStage(title, () => meshLifecycle.ensure(resource as Resource<MeshSpec>));
+  return stored === undefined;
+}
+
+/** What is written: the given spec, computed labels, and the status that is stored. */
+function buildResource(context: LabelContext, kind: Kind, given: Resource, stored: Resource | undefined): Resource {
+  const spec =
+    kind.type === 'Dataplane'
+      ? prepareDataplane(given.spec as DataplaneSpec, { zone: context.zone, isNew: stored === undefined })
+      : given.spec;
+  const resource = { ...given, spec };
+  return {
+    ...resource,
+    meta: { ...given.meta, labels: computeLabels(kind, resource, context) },
+    ...(stored?.status === undefined ? {} : { status: stored.status }),
+  };
+}
+
+/** Checks that need more than the resource itself. */
+async function storeViolations(
+  { meshLifecycle }: WriteSources,
+  kind: Kind,
+  resource: Resource,
+  stored: Resource | undefined,
+  owner: Resource<MeshSpec> | undefined,
+): Promise<readonly Violation[]> {
+  switch (kind.type) {
+    case 'Mesh':
+      return meshLifecycle.validate(resource as Resource<MeshSpec>, stored as Resource<MeshSpec> | undefined);
+    case 'Dataplane': {
+      const refusal = owner && membershipProblem(owner.meta.name, owner.spec, resource.spec as DataplaneSpec);
+      return refusal === undefined ? [] : [{ field: 'networking', message: refusal }];
+    }
+    default:
+      return [];
+  }
+}
+
+async function remove(sources: WriteSources, kind: Kind, call: Call): Promise<Answer> {
+  const { store } = sources;
+  const { mesh = '', name = '' } = call.params;
+  if (kind.scope === 'Mesh') await requireMesh(store, mesh);
+  const resource = await inStage(DELETE_TITLE, () => store.get({ type: kind.type, mesh, name }));
+  if (!resource) throw notFound(DELETE_TITLE);
+  requireValid(DELETE_TITLE, await inStage(DELETE_TITLE, () => deleteViolations(sources, kind, resource)));
+  await inStage(DELETE_TITLE, () => deleteWithOwned(store, resource, sources.deleteScope));
+  return json({});
+}
+
+async function deleteViolations(sources: WriteSources, kind: Kind, resource: Resource): Promise<readonly Violation[]> {
+  switch (kind.type) {
+    case 'Mesh':
+      return sources.meshLifecycle.validateDelete(resource as Resource<MeshSpec>);
+    case 'Secret':
+    case 'GlobalSecret':
+      return sources.secretLifecycle.validateDelete(resource);
+    default:
+      return [];
+  }
+}
+
+const CONFLICT_ATTEMPTS = 5;
+
+/** A PUT names no version, so a write that came between is no reason to refuse it: look again and check against the new state. */
+async function retryConflicts<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let left = CONFLICT_ATTEMPTS; ; left--) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const isConflict = error instanceof Problem && error.status === 409;
+      if (!isConflict || left <= 1) throw error instanceof StoreError ? toProblem(error, UPDATE_TITLE) : error;
+    }
+  }
+}

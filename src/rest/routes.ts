@@ -1,0 +1,85 @@
+import type { Tokens } from '../auth/tokens.ts';
+import type { LabelContext } from '../resources/labels.ts';
+import type { Registry } from '../resources/registry.ts';
+import type { ResourceStore } from '../store/store.ts';
+import { globalInsightRoutes } from './global-insight.ts';
+import { indexRoutes } from './index-routes.ts';
+import { inspectPolicyRoutes } from './inspect-policy-routes.ts';
+import { inspectProxyRoutes } from './inspect-proxy-routes.ts';
+import type { InspectSource } from './inspect-source.ts';
+import { servedKinds } from './kind-traits.ts';
+import type { InstanceInfo, MeshLifecycle, SecretLifecycle } from './lifecycle.ts';
+import { openApiDocument } from './openapi.ts';
+import type { DeleteScope } from './owned.ts';
+import { readRoutes } from './resource-read-routes.ts';
+import { writeRoutes } from './resource-write-routes.ts';
+import { type JsonSchema, json, type Route } from './route.ts';
+import { serviceInsightRoutes } from './service-insight-routes.ts';
+import { tokenRoutes } from './token-routes.ts';
+
+/** What the API stands on. */
+export interface RestSources {
+  readonly store: ResourceStore;
+  readonly registry: Registry;
+  readonly tokens: Pick<Tokens, 'issueDataplane' | 'issueZone' | 'issueUser'>;
+  readonly meshLifecycle: MeshLifecycle;
+  readonly secretLifecycle: SecretLifecycle;
+  readonly inspect: InspectSource;
+  /** What this control plane is: decides computed labels. */
+  readonly context: LabelContext;
+  /** Namespace that objects without one get in Kubernetes form. */
+  readonly systemNamespace: string;
+  /** Every write is refused with 405. */
+  readonly readOnly: boolean;
+  /** Path or URL of the GUI; '' when there is none. */
+  readonly gui: string;
+  /** Effective configuration, secrets masked. */
+  readonly config: () => object;
+  readonly instance: () => InstanceInfo;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+/** Every route of the API, `/openapi.json` with their description included. */
+export function restRoutes(sources: RestSources): readonly Route[] {
+  const { store, registry, systemNamespace } = sources;
+  const readSources = { store, systemNamespace, kindOf: registry.byType };
+  const writeSources = { ...sources, deleteScope: deleteScope(registry) };
+  const routes = [
+    ...indexRoutes(sources),
+    ...globalInsightRoutes(sources),
+    ...tokenRoutes(sources.tokens),
+    ...serviceInsightRoutes(store),
+    ...servedKinds(registry).flatMap((kind) => [
+      // ServiceInsight is read per service, by the routes above.
+      ...(kind.type === 'ServiceInsight' ? [] : readRoutes(readSources, kind)),
+      ...writeRoutes(writeSources, kind),
+    ]),
+    ...inspectProxyRoutes(store, sources.inspect),
+    ...inspectPolicyRoutes(store, registry),
+  ];
+  return withOpenApi(routes, registry, () => sources.instance().version);
+}
+
+function withOpenApi(routes: readonly Route[], registry: Registry, version: () => string): readonly Route[] {
+  let document: JsonSchema | undefined;
+  const route: Route = {
+    method: 'GET',
+    path: '/openapi.json',
+    access: { rule: 'public' },
+    document: { id: 'getOpenApi', summary: 'This document', tag: 'Control plane' },
+    handle: async () => {
+      document ??= openApiDocument(all, registry, version());
+      return json(document);
+    },
+  };
+  const all = [...routes, route];
+  return all;
+}
+
+function deleteScope(registry: Registry): DeleteScope {
+  return {
+    meshTypes: registry.list().flatMap((kind) => (kind.scope === 'Mesh' ? [kind.type] : [])),
+    companions: { Mesh: ['MeshInsight'], Dataplane: ['DataplaneInsight'] },
+  };
+}
