@@ -284,9 +284,9 @@ export const CONFIG_KEYS = {
     identity: {
       sealingKeyFile: text(
         '',
-        'File with the key that seals issued leaves in the store. Made at the first start, mode 0600.',
+        'File with the key that seals issued leaves in the store: 32 bytes in base64, made at the first start with mode 0600. Control planes that share a PostgreSQL keep it there unless a file is given.',
         {
-          defaultText: '<general.workDir>/sealing.key',
+          defaultText: '<general.workDir>/sealing.key; none with PostgreSQL',
         },
       ),
     },

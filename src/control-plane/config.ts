@@ -239,10 +239,12 @@ function completePaths(values: ReadonlyMap<string, unknown>, env: ConfigSources[
   const workDir = resolve(text('general.workDir') || join(env['HOME'] || homedir(), '.weft'));
   full.set('general.workDir', workDir);
   full.set('store.sqlite.path', resolve(text('store.sqlite.path') || join(workDir, 'weft.db')));
-  full.set(
-    'weft.identity.sealingKeyFile',
-    resolve(text('weft.identity.sealingKeyFile') || join(workDir, 'sealing.key')),
-  );
+  const sealingKeyFile = text('weft.identity.sealingKeyFile');
+  // Control planes that share a database share the key through it, unless they were given a file.
+  const sealingKeyDefault = text('store.type') === 'postgres' ? '' : join(workDir, 'sealing.key');
+  if (sealingKeyFile !== '' || sealingKeyDefault !== '') {
+    full.set('weft.identity.sealingKeyFile', resolve(sealingKeyFile || sealingKeyDefault));
+  }
   for (const server of SERVERS) {
     for (const key of ['tlsCertFile', 'tlsKeyFile', 'tlsMinVersion', 'tlsMaxVersion']) {
       if (text(`${server}.${key}`) === '') full.set(`${server}.${key}`, full.get(`general.${key}`));

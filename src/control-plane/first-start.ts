@@ -5,8 +5,8 @@ import type { Tokens } from '../auth/tokens.ts';
 import { ensureAdminToken } from '../auth/users.ts';
 import type { Resource } from '../resources/resource.ts';
 import { type ResourceStore, StoreError } from '../store/store.ts';
-import { createCa } from './server-certificate.ts';
 import { readOrCreateSecret } from './secrets.ts';
+import { createCa } from './server-certificate.ts';
 
 const TEN_YEARS_MS = 3650 * 86_400_000;
 
@@ -25,7 +25,10 @@ export async function ensureGlobalKeys(options: {
 }
 
 /** The Mesh `default` with an empty spec, when the store has no Mesh of that name yet; `undefined` when it had (kuma-compat 1.5). */
-export async function createDefaultMesh(store: ResourceStore, labels: Readonly<Record<string, string>>): Promise<Resource | undefined> {
+export async function createDefaultMesh(
+  store: ResourceStore,
+  labels: Readonly<Record<string, string>>,
+): Promise<Resource | undefined> {
   if ((await store.get({ type: 'Mesh', mesh: '', name: 'default' })) !== undefined) return undefined;
   try {
     return await store.create({
@@ -40,7 +43,10 @@ export async function createDefaultMesh(store: ResourceStore, labels: Readonly<R
 }
 
 /** The CA that opens Envoy admin listeners: certificate and key in one PEM, in GlobalSecret `envoy-admin-ca`. Made at first start. */
-export async function ensureEnvoyAdminCa(store: ResourceStore, now: number): Promise<{ certPem: string; keyPem: string }> {
+export async function ensureEnvoyAdminCa(
+  store: ResourceStore,
+  now: number,
+): Promise<{ certPem: string; keyPem: string }> {
   const value = await readOrCreateSecret(store, '', 'envoy-admin-ca', async () => {
     const ca = await createCa('O=Weft, CN=envoy-admin-ca', now, TEN_YEARS_MS);
     return ca.certPem + ca.keyPem;
@@ -48,7 +54,10 @@ export async function ensureEnvoyAdminCa(store: ResourceStore, now: number): Pro
   const pem = value.toString('utf8');
   const keyStart = pem.search(/-----BEGIN [A-Z ]*PRIVATE KEY-----/);
   const certStart = pem.indexOf('-----BEGIN CERTIFICATE-----');
-  if (keyStart < 0 || certStart < 0) throw new Error('read GlobalSecret envoy-admin-ca: it must hold a PEM certificate and a PEM private key; delete it to have a new one made');
+  if (keyStart < 0 || certStart < 0)
+    throw new Error(
+      'read GlobalSecret envoy-admin-ca: it must hold a PEM certificate and a PEM private key; delete it to have a new one made',
+    );
   return certStart < keyStart
     ? { certPem: pem.slice(certStart, keyStart), keyPem: pem.slice(keyStart) }
     : { certPem: pem.slice(certStart), keyPem: pem.slice(keyStart, certStart) };

@@ -12,8 +12,8 @@ export interface MeshLifecycle {
   validateDelete(mesh: Resource<MeshSpec>): Promise<readonly Violation[]>;
   /** CA of every listed backend and the mesh's token signing key. Idempotent, safe from several replicas. */
   ensure(mesh: Resource<MeshSpec>): Promise<void>;
-  /** Secrets that listed backends stand on: name to backend name. */
-  usedSecrets(mesh: Resource<MeshSpec>): ReadonlyMap<string, string>;
+  /** Why a Secret may not be deleted: a listed backend of its Mesh stands on it (kuma-compat 3). */
+  validateSecretDelete(secret: Resource): Promise<readonly Violation[]>;
 }
 
 const LONGEST_MESH_NAME = 63;
@@ -77,11 +77,21 @@ export function createMeshLifecycle(options: {
       await options.ensureSigningKey(mesh.meta.name);
     },
 
-    usedSecrets(mesh) {
-      const used = new Map<string, string>();
-      for (const { config, kind } of backendsOf(mesh))
-        for (const secret of kind?.usedSecrets(config) ?? []) used.set(secret, config.name);
-      return used;
+    async validateSecretDelete(secret) {
+      const { mesh: meshName, name } = secret.meta;
+      const mesh = await options.store.get({ type: 'Mesh', mesh: '', name: meshName });
+      if (meshName === '' || mesh === undefined) return [];
+      const user = backendsOf(mesh as Resource<MeshSpec>).find(({ config, kind }) =>
+        kind?.usedSecrets(config).includes(name),
+      );
+      if (user === undefined) return [];
+      const backend = user.config.name;
+      return [
+        {
+          field: 'name',
+          message: `The secret "${name}" that you are trying to remove is currently in use in Mesh "${meshName}" in mTLS backend "${backend}". Please remove the reference from the "${backend}" backend before removing the secret.`,
+        },
+      ];
     },
   };
 

@@ -5,9 +5,6 @@ import { keyText, type Resource } from '../resources/resource.ts';
 import type { ResourceStore, Write } from '../store/store.ts';
 import type { ProxyEvents, ProxyVersions, Rejection } from './proxy-events.ts';
 
-/** How many connections of a proxy its insight remembers. */
-const KEPT_SUBSCRIPTIONS = 10;
-
 const COUNTER_OF_TYPE: Readonly<Record<string, 'cds' | 'eds' | 'lds' | 'rds'>> = {
   'type.googleapis.com/envoy.config.cluster.v3.Cluster': 'cds',
   'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment': 'eds',
@@ -61,6 +58,8 @@ export function createDataplaneInsights(options: {
   /** True while the Dataplane is in the store. */
   exists: (proxy: ProxyKey) => boolean;
   flushDelayMs: number;
+  /** How many connections of a proxy its insight remembers; 0: all. */
+  subscriptionLimit: number;
 }): DataplaneInsights {
   const { store, clock, log } = options;
   const records = new Map<string, ProxyRecord>();
@@ -122,7 +121,13 @@ export function createDataplaneInsights(options: {
           ? { ...subscription, disconnectTime: record.connectTime }
           : subscription,
       )
-      .slice(-(KEPT_SUBSCRIPTIONS - 1));
+      .slice(
+        options.subscriptionLimit === 0
+          ? 0
+          : options.subscriptionLimit === 1
+            ? Number.MAX_SAFE_INTEGER
+            : 1 - options.subscriptionLimit,
+      );
   }
 
   function insightOf(record: ProxyRecord): Resource {

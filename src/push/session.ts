@@ -31,6 +31,7 @@ export interface SessionDependencies {
  */
 export interface ProxySession {
   readonly key: ProxyKey;
+  readonly metadata: ProxyMetadata;
   readonly stream: XdsStream;
   /** Services whose endpoints this proxy has; see `Generated.services`. */
   services(): Generated['services'];
@@ -135,6 +136,7 @@ export function createProxySession(
 
   return {
     key,
+    metadata,
     stream,
     services: () => generated?.services ?? NO_SERVICES,
     refresh,

@@ -1,0 +1,514 @@
+/**
+ * The control plane, put together: what is opened in which order, what is handed to whom, and how it all stops.
+ * Start: store, keys and certificates, snapshots, identity, data plane port, API. Stop: the other way round.
+ */
+import { randomUUID, X509Certificate } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { SecureContextOptions } from 'node:tls';
+import type { AuthErrorCode } from '../auth/errors.ts';
+import { AuthError } from '../auth/errors.ts';
+import { createProxyAuthenticator } from '../auth/proxy.ts';
+import { ensureSigningKey } from '../auth/signing-keys.ts';
+import { createTokens } from '../auth/tokens.ts';
+import { createUserAuthenticator } from '../auth/users.ts';
+import type { CaDependencies } from '../ca/backend.ts';
+import { caBackendKinds, createFileReader } from '../ca/index.ts';
+import { createIdentityService } from '../identity/service.ts';
+import { aggregateInsights } from '../insights/aggregate.ts';
+import { createDataplaneInsights } from '../insights/dataplane-insight.ts';
+import { sweepStaleProxies } from '../insights/stale.ts';
+import { systemClock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import { createMetrics } from '../lib/metrics.ts';
+import { createPinoLogger } from '../lib/pino-log.ts';
+import { policyKinds } from '../policies/index.ts';
+import { createMeshWatcher } from '../push/mesh-watcher.ts';
+import type { ProxyNode } from '../push/proxy-node.ts';
+import { createDataplaneRegistration } from '../push/registration.ts';
+import { createXdsSource } from '../push/xds-source.ts';
+import { type DataplaneSpec, tagSetsOf } from '../resources/kinds/dataplane.ts';
+import { coreKinds } from '../resources/kinds/index.ts';
+import type { LabelContext } from '../resources/labels.ts';
+import { computeLabels } from '../resources/labels.ts';
+import { membershipProblem } from '../resources/membership.ts';
+import { createRegistry } from '../resources/registry.ts';
+import type { Resource } from '../resources/resource.ts';
+import { startDiagnosticsServer } from '../rest/diagnostics.ts';
+import { restRoutes } from '../rest/routes.ts';
+import { createRestServer } from '../rest/server.ts';
+import { createGenerationCache } from '../xds/generate.ts';
+import { createDataplaneServer } from '../xds-server/dataplane-server.ts';
+import { createXdsServer } from '../xds-server/server.ts';
+import { XdsError, type XdsErrorCode } from '../xds-server/xds.ts';
+import { createBootstrapListener } from './bootstrap-http.ts';
+import { parseBroughtDataplane } from './brought-dataplane.ts';
+import { type ControlPlaneConfig, maskedConfig } from './config.ts';
+import { createDefaultMesh, ensureClusterId, ensureEnvoyAdminCa, ensureGlobalKeys } from './first-start.ts';
+import { createInspectSource } from './inspect.ts';
+import { createLeafRecords, loadSealingKey } from './leaf-records.ts';
+import { createMeshLifecycle } from './mesh-lifecycle.ts';
+import { openStore } from './open-store.ts';
+import { createSecretAccess, createTokenSecrets } from './secrets.ts';
+import {
+  createLeaf,
+  ensureServerCertificate,
+  loadServerCertificate,
+  type ServerCertificate,
+} from './server-certificate.ts';
+import { loadTokenSettings } from './token-settings.ts';
+import { BASED_ON_KUMA, PRODUCT, VERSION } from './version.ts';
+import { watchMeshes } from './watch-meshes.ts';
+
+/** Where a started control plane can be reached. */
+export interface ControlPlaneInfo {
+  readonly apiPort: number | undefined;
+  readonly apiTlsPort: number | undefined;
+  readonly dataplanePort: number;
+  readonly diagnosticsPort: number;
+  /** PEM file contents that clients of the TLS ports trust. */
+  readonly caPem: string;
+}
+
+export interface RunOptions {
+  readonly config: ControlPlaneConfig;
+  /** Aborting it stops the control plane; `runControlPlane` then resolves. */
+  readonly signal: AbortSignal;
+  readonly onReady?: (info: ControlPlaneInfo) => void;
+  /** Absent: JSON lines on stderr at the configured level. */
+  readonly log?: Logger;
+}
+
+const YEAR_MS = 365 * 86_400_000;
+const STOP_GRACE_MS = 2000;
+
+/** Runs until `signal` aborts. Rejects when something it needs can't be opened: the message names it and the setting. */
+export async function runControlPlane(options: RunOptions): Promise<void> {
+  const { config } = options;
+  const log = options.log ?? createPinoLogger(config.weft.log.level);
+  const clock = systemClock;
+  const metrics = createMetrics();
+  const instanceId = `${hostname()}-${randomUUID().slice(0, 8)}`;
+  const stop = new AbortController();
+  const workDir = config.general.workDir;
+  const closers: (() => unknown)[] = [];
+  const background: Promise<unknown>[] = [];
+  const labelContext: LabelContext = {
+    mode: 'zone',
+    federated: false,
+    zone: config.multizone.zone.name,
+    environment: 'universal',
+  };
+  const registry = createRegistry([...coreKinds, ...policyKinds]);
+  const policyTypes = policyKinds.map((kind) => kind.type);
+  let missing: string | undefined = 'starting';
+
+  try {
+    const diagnostics = await startDiagnosticsServer({
+      host: config.weft.interfaces.diagnostics,
+      port: config.diagnostics.serverPort,
+      metrics,
+      ready: () => missing,
+      ...(config.diagnostics.tlsEnabled
+        ? { tls: await tlsFiles(config.diagnostics.tlsCertFile, config.diagnostics.tlsKeyFile) }
+        : {}),
+    });
+    closers.push(() => diagnostics.close());
+
+    // Store, keys, certificates.
+    const { store, election } = await openStore(config, workDir, clock, log.named('store'));
+    closers.push(() => store.close());
+    const [server, adminCa, clusterId, sealingKey, tokenSettings] = await Promise.all([
+      serverCertificate(config, workDir, clock.now()),
+      ensureEnvoyAdminCa(store, clock.now()),
+      ensureClusterId(store),
+      loadSealingKey(store, config.weft.identity.sealingKeyFile),
+      loadTokenSettings(config),
+    ]);
+    const [adminServer, adminClient] = await Promise.all([
+      createLeaf(adminCa, {
+        subject: 'CN=envoy-admin',
+        names: ['envoy-admin'],
+        usage: 'server',
+        now: clock.now(),
+        lifeMs: YEAR_MS,
+      }),
+      createLeaf(adminCa, {
+        subject: 'CN=weft-control-plane',
+        names: ['control-plane'],
+        usage: 'client',
+        now: clock.now(),
+        lifeMs: YEAR_MS,
+      }),
+    ]);
+    const { dpProxy, zoneProxy } = config.dpServer.authn;
+    const userTokens = config.apiServer.authn.tokens;
+    const storedSecrets = createTokenSecrets(store);
+    const keysReady = Promise.withResolvers<void>();
+    keysReady.promise.catch(() => undefined);
+    const tokens = createTokens({
+      // Asking for keys waits until the first start has made them.
+      secrets: {
+        readSecret: (mesh, name) => storedSecrets.readSecret(mesh, name),
+        listSecretNames: async (mesh, prefix) => {
+          await keysReady.promise;
+          return storedSecrets.listSecretNames(mesh, prefix);
+        },
+      },
+      now: clock.now,
+      settings: tokenSettings,
+    });
+
+    // What a Mesh stands on.
+    const caDependencies: CaDependencies = {
+      secrets: createSecretAccess(store),
+      readFile: createFileReader({ allowedFileRoots: config.weft.ca.allowedFileRoots }),
+      now: clock.now,
+    };
+    const meshLifecycle = createMeshLifecycle({
+      store,
+      caKinds: caBackendKinds,
+      caDependencies,
+      ensureSigningKey: async (mesh) => {
+        await ensureSigningKey(storedSecrets, 'dataplane', mesh);
+      },
+      unsafeDelete: config.store.unsafeDelete,
+    });
+    background.push(
+      firstStart().then(keysReady.resolve, (error: unknown) => {
+        log.error('preparing signing keys and the default mesh failed', { error });
+        keysReady.reject(error);
+      }),
+    );
+
+    // From the store to the proxies.
+    const watcher = createMeshWatcher({
+      store,
+      types: ['Mesh', 'Dataplane', ...policyTypes],
+      clock,
+      log: log.named('push'),
+    });
+    const identity = createIdentityService({
+      caKinds: caBackendKinds,
+      caDependencies,
+      records: createLeafRecords(store),
+      sealingKey,
+      clock,
+      random: Math.random,
+      log: log.named('identity'),
+      metrics,
+    });
+    const insights = createDataplaneInsights({
+      store,
+      clock,
+      log: log.named('insights'),
+      instanceId,
+      identityState: (proxy) => identity.state(proxy),
+      bundle: (mesh) => identity.bundle(mesh),
+      exists: (proxy) => watcher.snapshot(proxy.mesh)?.dataplanes.has(proxy.name) ?? false,
+      flushDelayMs: Math.min(1000, config.xdsServer.dataplaneStatusFlushInterval),
+      subscriptionLimit: config.metrics.dataplane.subscriptionLimit,
+    });
+    const registration = createDataplaneRegistration({
+      store,
+      clock,
+      log: log.named('push'),
+      deregistrationDelayMs: config.xdsServer.dataplaneDeregistrationDelay,
+    });
+    const authenticator = createProxyAuthenticator({
+      tokens,
+      mode: dpProxy.type,
+      zoneMode: zoneProxy.type === 'none' ? 'none' : 'dpToken',
+      zone: labelContext.zone,
+    });
+    const source = createXdsSource({
+      watcher,
+      identity,
+      cache: createGenerationCache({ adminTls: { caPem: adminCa.certPem, ...adminServer }, zone: labelContext.zone }),
+      events: insights,
+      registration,
+      parseDataplane: (text, key) => parseBroughtDataplane(text, key.mesh, key.name, labelContext),
+      authenticate: async ({ token, node, dataplane }) => {
+        await authenticate(token, node, dataplane);
+        const mesh = watcher.snapshot(node.key.mesh)?.mesh;
+        const problem = mesh && membershipProblem(node.key.mesh, mesh.spec, dataplane.spec);
+        if (problem !== undefined) throw new XdsError('permission-denied', problem);
+      },
+      clock,
+      log: log.named('push'),
+    });
+    const forgetRemoved = watcher.subscribe((update) => {
+      for (const name of update.touchedDataplanes) {
+        if (!update.snapshot.dataplanes.has(name)) insights.removed({ mesh: update.mesh, name });
+      }
+    });
+    await identity.start();
+    closers.push(
+      () => source.close(),
+      () => identity.close(),
+      () => insights.close(),
+      () => registration.close(),
+      forgetRemoved,
+    );
+    background.push(watcher.run(stop.signal));
+    background.push(
+      watchMeshes({
+        store,
+        tokens,
+        identity,
+        meshLifecycle,
+        election,
+        clock,
+        log: log.named('mesh'),
+        signal: stop.signal,
+      }),
+    );
+
+    // The data plane port.
+    const xds = createXdsServer({ source, log: log.named('xds'), metrics });
+    const dataplanePort = await createDataplaneServer({
+      tls: await optionalTls(config.dpServer, server),
+      http: createBootstrapListener(bootstrapDependencies(), log.named('bootstrap')),
+      xds,
+      host: config.weft.interfaces.dpServer,
+      port: config.dpServer.port,
+      log,
+      minVersion: config.general.tlsMinVersion === 'TLSv1_3' ? 'TLSv1.3' : 'TLSv1.2',
+    });
+    closers.push(() => dataplanePort.close(STOP_GRACE_MS));
+
+    // The API.
+    const inspect = createInspectSource({
+      watcher,
+      push: source,
+      zone: labelContext.zone,
+      adminCredentials: { caPem: adminCa.certPem, ...adminClient },
+    });
+    const api = createRestServer({
+      routes: restRoutes({
+        store,
+        registry,
+        tokens,
+        meshLifecycle,
+        secretLifecycle: { validateDelete: (secret) => meshLifecycle.validateSecretDelete(secret) },
+        inspect,
+        context: { ...labelContext, systemNamespace: 'kong-mesh-system' },
+        readOnly: config.apiServer.readOnly,
+        gui: '',
+        config: () => maskedConfig(config),
+        instance: () => ({
+          hostname: hostname(),
+          product: PRODUCT,
+          version: VERSION,
+          instanceId,
+          clusterId,
+          basedOnKuma: BASED_ON_KUMA,
+        }),
+        now: clock.now,
+      }),
+      users: createUserAuthenticator({ tokens, localhostIsAdmin: config.apiServer.authn.localhostIsAdmin }),
+      access: config.access.static,
+      log: log.named('api'),
+      metrics,
+      ...(config.apiServer.http.enabled
+        ? { http: { host: config.apiServer.http.interface, port: config.apiServer.http.port } }
+        : {}),
+      ...(config.apiServer.https.enabled
+        ? {
+            https: {
+              host: config.apiServer.https.interface,
+              port: config.apiServer.https.port,
+              tls: pemContext(await optionalTls(config.apiServer.https, server)),
+            },
+          }
+        : {}),
+      corsAllowedDomains: config.apiServer.corsAllowedDomains,
+      readHeaderTimeoutMs: config.apiServer.readHeaderTimeout,
+      readTimeoutMs: config.apiServer.readTimeout,
+      idleTimeoutMs: config.apiServer.idleTimeout,
+    });
+    await watcher.synced;
+    const addresses = await api.listen();
+    closers.push(() => api.close());
+    background.push(election.run(leaderTasks, stop.signal));
+
+    missing = undefined;
+    const info: ControlPlaneInfo = {
+      apiPort: addresses.http?.port,
+      apiTlsPort: addresses.https?.port,
+      dataplanePort: dataplanePort.address.port,
+      diagnosticsPort: diagnostics.address.port,
+      caPem: server.caPem,
+    };
+    log.info('control plane is ready', {
+      version: VERSION,
+      store: store.engine,
+      api: info.apiPort,
+      apiTls: info.apiTlsPort,
+      dataplane: info.dataplanePort,
+      diagnostics: info.diagnosticsPort,
+      workDir,
+      startMs: Math.round(performance.now()),
+    });
+    options.onReady?.(info);
+    await aborted(options.signal);
+    log.info('control plane is stopping');
+
+    /** Keys and the default Mesh; the API answers meanwhile, only tokens wait. */
+    async function firstStart(): Promise<void> {
+      await Promise.all([
+        ensureGlobalKeys({
+          secrets: storedSecrets,
+          tokens: createTokens({ secrets: storedSecrets, now: clock.now }),
+          bootstrapAdminToken: userTokens.bootstrapAdminToken,
+        }),
+        config.defaults.skipMeshCreation ? undefined : createDefault(),
+      ]);
+    }
+
+    async function createDefault(): Promise<void> {
+      const kind = registry.byType('Mesh')!;
+      const bare: Resource = {
+        type: 'Mesh',
+        meta: { mesh: '', name: 'default', labels: {}, creationTime: '', modificationTime: '', version: '' },
+        spec: {},
+      };
+      const created = await createDefaultMesh(store, computeLabels(kind, bare, labelContext));
+      if (created !== undefined) log.info('mesh "default" created');
+      await ensureSigningKey(storedSecrets, 'dataplane', 'default');
+    }
+
+    async function authenticate(token: string, node: ProxyNode, dataplane: Resource<DataplaneSpec>): Promise<void> {
+      try {
+        await authenticator.authenticate({
+          token: token.replace(/^bearer +/i, ''),
+          mesh: node.key.mesh,
+          name: node.key.name,
+          proxyType: node.proxyType,
+          dataplaneTags: tagValues(dataplane.spec),
+          ...workloadOf(dataplane),
+        });
+      } catch (error) {
+        if (error instanceof AuthError) throw new XdsError(xdsCodeOf(error.code), error.message, { cause: error });
+        throw new XdsError(
+          'unavailable',
+          `authenticate proxy ${node.key.mesh}.${node.key.name}: the store did not answer`,
+          { cause: error },
+        );
+      }
+    }
+
+    function bootstrapDependencies() {
+      const { params } = config.bootstrapServer;
+      const certificate = new X509Certificate(server.certPem);
+      const names = (certificate.subjectAltName ?? '')
+        .split(', ')
+        .map((name) => name.replace(/^(DNS|IP Address):/, ''));
+      return {
+        settings: {
+          adminAddress: params.adminAddress,
+          defaultAdminPort: params.adminPort,
+          adminAccessLogPath: params.adminAccessLogPath,
+          xdsHost: params.xdsHost,
+          xdsPort: params.xdsPort || config.dpServer.port,
+          xdsConnectTimeoutMs: params.xdsConnectTimeout,
+          forceDelta: config.experimental.deltaXds,
+          reloadableTokens: config.dpServer.authn.enableReloadableTokens,
+          tokenRequired: dpProxy.type === 'dpToken',
+        },
+        caPem: server.caPem,
+        namesUnlessCovered: (host: string) =>
+          (certificate.checkHost(host) ?? certificate.checkIP(host)) ? undefined : names,
+        isNoCa: (pem: string) => !new X509Certificate(pem).ca,
+        parseDataplane: (text: string, mesh: string, name: string) =>
+          parseBroughtDataplane(text, mesh, name, labelContext),
+        meshExists: async (mesh: string) => (await store.get({ type: 'Mesh', mesh: '', name: mesh })) !== undefined,
+        storedDataplane: async (mesh: string, name: string) =>
+          (await store.get({ type: 'Dataplane', mesh, name })) as Resource<DataplaneSpec> | undefined,
+      };
+    }
+
+    /** What only one control plane of a store does. */
+    async function leaderTasks(signal: AbortSignal): Promise<void> {
+      await Promise.all([
+        aggregateInsights({
+          store,
+          clock,
+          log: log.named('insights'),
+          snapshots: watcher,
+          policyTypes: new Set(policyTypes),
+          delayMs: config.metrics.mesh.minResyncInterval,
+          signal,
+        }),
+        sweepStaleProxies({
+          store,
+          clock,
+          log: log.named('insights'),
+          instanceId,
+          alone: store.engine !== 'postgres',
+          cleanupAgeMs: config.runtime.universal.dataplaneCleanupAge,
+          signal,
+        }),
+      ]);
+    }
+  } finally {
+    missing = 'stopping';
+    // The data plane port and the API end before what they stand on; watches end before the store is closed.
+    for (const close of closers.splice(2).reverse()) await close();
+    stop.abort();
+    await Promise.allSettled(background);
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+async function serverCertificate(config: ControlPlaneConfig, workDir: string, now: number): Promise<ServerCertificate> {
+  const { tlsCertFile, tlsKeyFile } = config.general;
+  return tlsCertFile === '' ? ensureServerCertificate(workDir, now) : loadServerCertificate(tlsCertFile, tlsKeyFile);
+}
+
+/** A server's own certificate files, or the general one. */
+async function optionalTls(
+  own: { tlsCertFile: string; tlsKeyFile: string },
+  general: ServerCertificate,
+): Promise<ServerCertificate> {
+  return own.tlsCertFile === '' ? general : loadServerCertificate(own.tlsCertFile, own.tlsKeyFile);
+}
+
+async function tlsFiles(certFile: string, keyFile: string): Promise<SecureContextOptions> {
+  return pemContext(await loadServerCertificate(certFile, keyFile));
+}
+
+function pemContext({ certPem, keyPem }: ServerCertificate): SecureContextOptions {
+  return { cert: certPem, key: keyPem, minVersion: 'TLSv1.2' };
+}
+
+function tagValues(spec: DataplaneSpec): ReadonlyMap<string, ReadonlySet<string>> {
+  const values = new Map<string, Set<string>>();
+  for (const tags of tagSetsOf(spec)) {
+    for (const [tag, value] of Object.entries(tags)) {
+      const known = values.get(tag);
+      if (known) known.add(value);
+      else values.set(tag, new Set([value]));
+    }
+  }
+  return values;
+}
+
+function workloadOf(dataplane: Resource<DataplaneSpec>): { workload?: { label: string; decidesIdentity: boolean } } {
+  const label = dataplane.meta.labels['kuma.io/workload'];
+  if (label === undefined) return {};
+  return {
+    workload: {
+      label,
+      decidesIdentity: !tagSetsOf(dataplane.spec).some((tags) => tags['kuma.io/service'] !== undefined),
+    },
+  };
+}
+
+function xdsCodeOf(code: AuthErrorCode): XdsErrorCode {
+  return code === 'not-bound' ? 'permission-denied' : 'unauthenticated';
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -1,0 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What `/` says of this program; kumactl compares the first two with its own. */
+export const PRODUCT = 'Weft';
+/** From package.json, two folders up both in src/ and in dist/. */
+export const VERSION: string = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'),
+).version;
+/** The Kuma line whose API this is. */
+export const BASED_ON_KUMA = '2.11.18';
