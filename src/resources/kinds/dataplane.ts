@@ -106,9 +106,9 @@ export function isDelegatedGateway(spec: DataplaneSpec): boolean {
   return spec.networking?.gateway !== undefined && !isBuiltinGateway(spec);
 }
 
-/** Every tag set the proxy stands for: each inbound's, or the gateway's. */
+/** Every tag set the proxy stands for: each inbound's, and the gateway's. */
 export function tagSetsOf(spec: DataplaneSpec): readonly Readonly<Record<string, string>>[] {
   const gateway = spec.networking?.gateway;
-  if (gateway !== undefined) return [gateway.tags ?? {}];
-  return (spec.networking?.inbound ?? []).map((one) => one.tags ?? {});
+  const inbounds = (spec.networking?.inbound ?? []).map((one) => one.tags ?? {});
+  return gateway === undefined ? inbounds : [...inbounds, gateway.tags ?? {}];
 }
