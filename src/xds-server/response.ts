@@ -22,69 +22,84 @@ export interface SotwResponse {
 
 const LENGTH_DELIMITED = 2;
 
-/** `DeltaDiscoveryResponse.resources` entries by resource: tag, length and `Resource{name, version, resource}`, shared by all streams. */
-const deltaEntries = new WeakMap<EncodedResource, Uint8Array>();
-
 /** Bytes of a `DeltaDiscoveryResponse`. */
 export function encodeDeltaResponse(response: DeltaResponse): Buffer {
-  const parts: Uint8Array[] = response.resources.map(deltaEntry);
-  parts.push(stringField(4, response.typeUrl), stringField(5, response.nonce));
-  for (const name of response.removed) parts.push(stringField(6, name));
-  return Buffer.concat(parts);
+  const entries = response.resources.map(deltaEntrySize);
+  let size = textSize(response.typeUrl) + textSize(response.nonce);
+  for (const entry of entries) size += fieldSize(entry);
+  for (const name of response.removed) size += fieldSize(Buffer.byteLength(name));
+  const out = createOutput(size);
+  for (const [index, resource] of response.resources.entries()) {
+    out.head(2, entries[index]!);
+    out.text(1, resource.version);
+    out.bytes(2, resource.any);
+    out.text(3, resource.name);
+  }
+  out.text(4, response.typeUrl);
+  out.text(5, response.nonce);
+  for (const name of response.removed) {
+    out.head(6, Buffer.byteLength(name));
+    out.raw(name);
+  }
+  return out.buffer;
 }
 
 /** Bytes of a `DiscoveryResponse`. */
 export function encodeSotwResponse(response: SotwResponse): Buffer {
-  const parts: Uint8Array[] = [stringField(1, response.version)];
-  for (const resource of response.resources) parts.push(fieldHead(2, resource.any.length), resource.any);
-  parts.push(stringField(4, response.typeUrl), stringField(5, response.nonce));
-  return Buffer.concat(parts);
+  let size = textSize(response.version) + textSize(response.typeUrl) + textSize(response.nonce);
+  for (const resource of response.resources) size += fieldSize(resource.any.length);
+  const out = createOutput(size);
+  out.text(1, response.version);
+  for (const resource of response.resources) out.bytes(2, resource.any);
+  out.text(4, response.typeUrl);
+  out.text(5, response.nonce);
+  return out.buffer;
 }
 
-function deltaEntry(resource: EncodedResource): Uint8Array {
-  const known = deltaEntries.get(resource);
-  if (known) return known;
-  const body = [
-    stringField(1, resource.version),
-    fieldHead(2, resource.any.length),
-    resource.any,
-    stringField(3, resource.name),
-  ];
-  const length = body.reduce((sum, part) => sum + part.length, 0);
-  const entry = new Uint8Array(Buffer.concat([fieldHead(2, length), ...body]));
-  deltaEntries.set(resource, entry);
-  return entry;
+/** Length of `Resource{name, version, resource}`. */
+function deltaEntrySize(resource: EncodedResource): number {
+  return textSize(resource.version) + fieldSize(resource.any.length) + textSize(resource.name);
 }
 
-function stringField(number: number, text: string): Uint8Array {
-  if (text === '') return EMPTY;
-  const length = Buffer.byteLength(text);
-  const head = headLength(length);
-  const out = Buffer.allocUnsafe(head + length);
-  writeHead(out, number, length);
-  out.write(text, head, 'utf8');
-  return out;
-}
-
-const EMPTY = new Uint8Array(0);
-
-function fieldHead(number: number, length: number): Uint8Array {
-  const out = Buffer.allocUnsafe(headLength(length));
-  writeHead(out, number, length);
-  return out;
-}
-
-/** Bytes of tag and length; field numbers here are below 16, so the tag is one byte. */
-function headLength(length: number): number {
-  let size = 2;
+/** Tag, length and content. */
+function fieldSize(length: number): number {
+  let size = 2 + length;
   for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 0x80)) size++;
   return size;
 }
 
-function writeHead(out: Buffer, number: number, length: number): void {
-  out[0] = (number << 3) | LENGTH_DELIMITED;
-  let at = 1;
-  let rest = length;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) out[at++] = (rest % 0x80) | 0x80;
-  out[at] = rest;
+/** An empty text is not written (proto3 default). */
+function textSize(text: string): number {
+  return text === '' ? 0 : fieldSize(Buffer.byteLength(text));
+}
+
+/** A message of known size, written front to back in one piece: no part is copied twice and nothing is kept per resource. */
+function createOutput(size: number) {
+  const buffer = Buffer.allocUnsafe(size);
+  let at = 0;
+  /** Field numbers here are below 16, so the tag is one byte. */
+  const head = (field: number, length: number): void => {
+    buffer[at++] = (field << 3) | LENGTH_DELIMITED;
+    let rest = length;
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) buffer[at++] = (rest % 0x80) | 0x80;
+    buffer[at++] = rest;
+  };
+  const raw = (text: string): void => {
+    at += buffer.write(text, at, 'utf8');
+  };
+  return {
+    buffer,
+    head,
+    raw,
+    text(field: number, text: string): void {
+      if (text === '') return;
+      head(field, Buffer.byteLength(text));
+      raw(text);
+    },
+    bytes(field: number, bytes: Uint8Array): void {
+      head(field, bytes.length);
+      buffer.set(bytes, at);
+      at += bytes.length;
+    },
+  };
 }
