@@ -40,8 +40,8 @@ export const LAYERS = {
   ],
   cli: ['resources', 'policies', 'control-plane', 'dataplane', 'demo', 'lib'],
   dataplane: ['resources', 'lib'],
-  demo: ['dataplane', 'lib'],
-  bin: ['control-plane', 'cli', 'dataplane'],
+  demo: ['dataplane', 'x509', 'lib'],
+  bin: ['control-plane', 'cli', 'dataplane', 'demo'],
 };
 
 /** No I/O, no clock, no randomness: these import no `node:` module but the listed ones. */

@@ -385,15 +385,22 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     path: 'up',
     summary: 'Run a whole mesh on this machine: control plane, two services, a proxy beside each',
+    details:
+      'Shows certificates as they rotate, until Ctrl-C, which leaves nothing behind. Off a terminal it ends after three rotations.',
     options: [
       {
         flags: '--rotations <n>',
         description: 'stop after so many rotations of each certificate; exit code 1 when a request failed',
       },
+      { flags: '--lifetime <duration>', description: 'how long a certificate lives', default: '20s' },
+      { flags: '--requests-per-second <n>', description: 'load from web to api', default: '50' },
+      { flags: '--binary-path <path>', description: 'Envoy program', default: 'envoy on PATH, else fetched once' },
+      { flags: '--keep-files', description: 'keep configuration, store and logs' },
     ],
     examples: [
       ['Watch certificates rotate', 'weft up'],
       ['As a test', 'weft up --rotations 3'],
+      ['For a program', 'weft up --rotations 3 -o json'],
     ],
     load: () => import('./commands/up.ts'),
   },

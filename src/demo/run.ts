@@ -1,0 +1,226 @@
+/**
+ * `weft up`: a whole mesh on one machine, so that a person sees certificates rotate.
+ *
+ *     this process ── control plane (weft cp run, SQLite in a temporary folder)
+ *       │          ── service web, service api (plain HTTP programs)
+ *       │          ── weft dp run ── Envoy, one pair for each service
+ *       └── load: ──> web ──> Envoy of web ══ mTLS ══> Envoy of api ──> api
+ */
+import { ensureEnvoy } from '../dataplane/envoy-binary.ts';
+import { createEnvoyProgress } from '../dataplane/progress.ts';
+import { waitFor } from '../dataplane/wait.ts';
+import { MESH } from './documents.ts';
+import { DemoError } from './error.ts';
+import { createDemoMesh, type DemoMesh } from './mesh.ts';
+import { createObserver, type Observer, type ProxyView, rotationsOf } from './observe.ts';
+import { tryPlaintext, tryStranger } from './refusals.ts';
+import { createDemoScreen, type DemoScreen, type DemoTerminal } from './screen.ts';
+import { startTraffic, type Traffic, type TrafficReport } from './traffic.ts';
+import { HEADERS, rotationLine, tableRows, trafficLine } from './view.ts';
+
+export interface DemoOptions {
+  /** Stop after so many rotations of every proxy's certificate; `undefined`: run until told to stop. */
+  readonly rotations: number | undefined;
+  /** Life of a leaf: a Kuma duration, and the same in milliseconds. */
+  readonly lifetime: string;
+  readonly lifetimeMs: number;
+  readonly requestsPerSecond: number;
+  readonly keepFiles: boolean;
+  /** '': PATH, cache or download. */
+  readonly binaryPath: string;
+}
+
+export interface DemoSurroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly terminal: DemoTerminal;
+  readonly signal: AbortSignal;
+}
+
+/** What happened, for people and programs. */
+export interface DemoSummary {
+  /** `complete`: all rotations seen. `stopped`: told to stop before that. */
+  readonly end: 'complete' | 'stopped';
+  readonly seconds: number;
+  readonly controlPlaneReadyMs: number;
+  /** From the start of both proxies to the first answer through them. */
+  readonly firstAnswerMs: number;
+  readonly refused: { readonly plaintext: string; readonly stranger: string };
+  readonly proxies: readonly {
+    readonly name: string;
+    readonly spiffeId: string;
+    readonly rotations: number;
+    readonly serials: readonly string[];
+  }[];
+  readonly requests: TrafficReport;
+}
+
+const LOOK_EVERY_MS = 250;
+const REPORT_EVERY_MS = 10_000;
+/** Traffic after the last rotation, so that the last leaf is used too. */
+const AFTERMATH_MS = 1000;
+
+/**
+ * Runs the demo to its end; then no process and no file of it is left. `undefined`: told to stop before traffic began.
+ * Errors: `DemoError`, `DataplaneError` (no Envoy).
+ */
+export async function runDemo(options: DemoOptions, surroundings: DemoSurroundings): Promise<DemoSummary | undefined> {
+  const { signal, terminal } = surroundings;
+  const startedAt = performance.now();
+  const screen = createDemoScreen(terminal);
+  try {
+    const envoyPath = await timed(
+      screen,
+      (path: string) => `Envoy: ${path}`,
+      () =>
+        ensureEnvoy({
+          binaryPath: options.binaryPath,
+          env: surroundings.env,
+          signal,
+          onProgress: createEnvoyProgress(terminal),
+        }),
+    );
+    await using mesh = await createDemoMesh({ env: surroundings.env, keepFiles: options.keepFiles, signal });
+    if (options.keepFiles) screen.line(`  files: ${mesh.dir}`);
+    const start = await startMesh(mesh, screen, options, envoyPath);
+    await using traffic = startTraffic({
+      // Half of the requests make a new mTLS connection each, half keep theirs over every rotation.
+      url: ['kept', 'fresh'].map((path) => `http://127.0.0.1:${mesh.ports.webService}/${path}`),
+      perSecond: options.requestsPerSecond,
+      keepAlive: true,
+    });
+    screen.line(`  ${options.requestsPerSecond} requests a second: load → web → Envoy ══ mTLS ══ Envoy → api`);
+    const observer = createObserver(mesh.api, mesh.proxies);
+    const end = await watchRotations({ mesh, observer, traffic, screen, options, surroundings });
+    const requests = await traffic.stop();
+    screen.keep();
+    return {
+      end,
+      seconds: Math.round(performance.now() - startedAt) / 1000,
+      ...start,
+      proxies: observer.views().map((view) => ({
+        name: view.name,
+        spiffeId: view.certificate?.spiffeId ?? '',
+        rotations: rotationsOf(view),
+        serials: view.serials,
+      })),
+      requests,
+    };
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
+}
+
+/** Runs a step and shows it with its time. */
+async function timed<T>(
+  screen: DemoScreen,
+  text: string | ((result: T) => string),
+  work: () => Promise<T>,
+): Promise<T> {
+  const startedAt = performance.now();
+  const result = await work();
+  screen.step(typeof text === 'string' ? text : text(result), performance.now() - startedAt);
+  return result;
+}
+
+type Start = Pick<DemoSummary, 'controlPlaneReadyMs' | 'firstAnswerMs' | 'refused'>;
+
+async function startMesh(mesh: DemoMesh, screen: DemoScreen, options: DemoOptions, envoyPath: string): Promise<Start> {
+  const { ports } = mesh;
+  const beforeControlPlane = performance.now();
+  await timed(screen, `control plane: ${mesh.api.url}`, () => mesh.startControlPlane());
+  const controlPlaneReadyMs = Math.round(performance.now() - beforeControlPlane);
+  await timed(
+    screen,
+    `mesh ${MESH}: mTLS STRICT, builtin CA, certificates that live ${options.lifetime}; web may call api`,
+    () => mesh.applyResources(options.lifetime),
+  );
+  await timed(screen, `services: web on port ${ports.webService}, api on port ${ports.apiService}`, () =>
+    mesh.startServices(),
+  );
+  const firstAnswerMs = Math.round(
+    await timed(screen, 'proxies: first answer of api to web over mTLS', () => mesh.startProxies(envoyPath)),
+  );
+
+  const plaintext = await timed(
+    screen,
+    (reason: string) => `plaintext to api refused: ${reason}`,
+    async () => reasonOf(await tryPlaintext(ports.apiInbound), 'plaintext'),
+  );
+  const stranger = await timed(
+    screen,
+    (reason: string) => `self-signed certificate for spiffe://${MESH}/web refused: ${reason}`,
+    async () =>
+      reasonOf(
+        await tryStranger({
+          port: ports.apiInbound,
+          spiffeId: `spiffe://${MESH}/web`,
+          serverSpiffeId: `spiffe://${MESH}/api`,
+          meshCa: await mesh.meshCa(),
+          now: Date.now(),
+        }),
+        "a stranger's certificate",
+      ),
+  );
+  return { controlPlaneReadyMs, firstAnswerMs, refused: { plaintext, stranger } };
+}
+
+function reasonOf(outcome: Awaited<ReturnType<typeof tryPlaintext>>, what: string): string {
+  if (outcome.kind === 'refused') return outcome.reason;
+  throw new DemoError(
+    'not_protected',
+    `call api with ${what}: it was served (${outcome.answer}), but the mesh is STRICT`,
+  );
+}
+
+interface Watch {
+  readonly mesh: DemoMesh;
+  readonly observer: Observer;
+  readonly traffic: Traffic;
+  readonly screen: DemoScreen;
+  readonly options: DemoOptions;
+  readonly surroundings: DemoSurroundings;
+}
+
+/** Shows what happens until enough rotations were seen or the signal aborts. */
+async function watchRotations(watch: Watch): Promise<DemoSummary['end']> {
+  const { mesh, observer, traffic, screen, options, surroundings } = watch;
+  const { signal, terminal } = surroundings;
+  const { rotations = Number.POSITIVE_INFINITY } = options;
+  const giveUpAt = performance.now() + options.lifetimeMs * (rotations + 2) + 30_000;
+  let enoughSince: number | undefined;
+  let reportedAt = performance.now();
+  while (!signal.aborted) {
+    const before = observer.views();
+    const views = await Promise.race([observer.look(), mesh.failed]);
+    for (const view of newlyRotated(before, views)) screen.line(`  ${rotationLine(view, Date.now())}`);
+    screen.draw(
+      `\n${terminal.table(HEADERS, tableRows(views, traffic.report(), Date.now()))}\n${closingHint(options)}`,
+    );
+    const now = performance.now();
+    if (views.every((view) => rotationsOf(view) >= rotations)) enoughSince ??= now;
+    if (enoughSince !== undefined && now - enoughSince >= AFTERMATH_MS) return 'complete';
+    if (now > giveUpAt) {
+      throw new DemoError(
+        'timeout',
+        `wait for ${rotations} rotations of certificates that live ${options.lifetime}: not within ${Math.round(giveUpAt / 1000)} s`,
+      );
+    }
+    if (!terminal.isTTY && now - reportedAt >= REPORT_EVERY_MS) {
+      screen.line(`  ${trafficLine(traffic.report())}`);
+      reportedAt = now;
+    }
+    await waitFor(LOOK_EVERY_MS, signal);
+  }
+  return 'stopped';
+}
+
+function newlyRotated(before: readonly ProxyView[], after: readonly ProxyView[]): readonly ProxyView[] {
+  return after.filter((view, index) => rotationsOf(view) > rotationsOf(before[index]!));
+}
+
+function closingHint({ rotations }: DemoOptions): string {
+  return rotations === undefined
+    ? 'Ctrl-C ends it and leaves nothing behind.'
+    : `Ends after ${rotations} rotations of each certificate.`;
+}
