@@ -51,7 +51,7 @@ export async function execute(argv: readonly string[], io: CliIo): Promise<numbe
       return await complete(argv.slice(1), io);
     }
     const { parseAndRun } = await import('./program.ts');
-    return await parseAndRun(argv, io);
+    return await parseAndRun(argv[0] === '--version' ? ['version', ...argv.slice(1)] : argv, io);
   } catch (error) {
     return reportError(error, io, wantsJson(argv));
   }

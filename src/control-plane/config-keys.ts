@@ -278,8 +278,8 @@ export const CONFIG_KEYS = {
       level: oneOf('info', ['debug', 'info', 'warn', 'error', 'off'], 'Least severe log line that is written.'),
     },
     interfaces: {
-      dpServer: text('0.0.0.0', 'Address the data plane server listens on.'),
-      diagnostics: text('0.0.0.0', 'Address the diagnostics server listens on.'),
+      dpServer: text('', 'Address the data plane server listens on. Empty: every address, IPv6 included.'),
+      diagnostics: text('', 'Address the diagnostics server listens on. Empty: every address, IPv6 included.'),
     },
     identity: {
       sealingKeyFile: text(

@@ -103,7 +103,7 @@ function readYaml(file: string, problems: ConfigProblem[]): unknown {
     return undefined;
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   for (const error of document.errors) {
     const { line, col } = lines.linePos(error.pos[0]);
     problems.push({ field: '', reason: `not YAML at line ${line}, column ${col}: ${error.message}` });

@@ -75,7 +75,7 @@ export function fillPlaceholders(text: string, values: Readonly<Record<string, s
 export async function parseDocuments(source: DocumentSource): Promise<readonly ResourceDocument[]> {
   const { LineCounter, parseAllDocuments } = await import('yaml');
   const lines = new LineCounter();
-  const parsed = parseAllDocuments(source.text, { lineCounter: lines, prettyErrors: false });
+  const parsed = parseAllDocuments(source.text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const problems: FieldReason[] = [];
   const found: ResourceDocument[] = [];
   const many = Array.isArray(parsed) && parsed.length > 1;

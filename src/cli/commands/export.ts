@@ -38,7 +38,16 @@ export async function run(invocation: Invocation): Promise<void> {
       : one.item;
     if (object !== undefined) objects.push(object);
   }
-  await write(invocation, objects);
+  await write(invocation, await originComment(client), objects);
+}
+
+/** Where an export comes from, as a comment on its first line. */
+async function originComment(client: ApiClient): Promise<string> {
+  const about = await fetchJson(client, { method: 'GET', path: [], doing: 'export' });
+  const facts = ['product', 'version', 'hostname', 'clusterId', 'instanceId'].map(
+    (key) => `${key.charAt(0).toUpperCase()}${key.slice(1)}: ${asText(about[key])}`,
+  );
+  return `# ${facts.join(', ')}\n`;
 }
 
 interface Exported {
@@ -150,10 +159,11 @@ function withoutOrigin(pairs: Json, profile: Profile): Json {
   );
 }
 
-async function write(invocation: Invocation, objects: readonly Json[]): Promise<void> {
+async function write(invocation: Invocation, comment: string, objects: readonly Json[]): Promise<void> {
   if (formatOf(invocation) === 'json') {
     invocation.io.stdout(`${JSON.stringify({ items: objects }, null, 2)}\n`);
     return;
   }
+  invocation.io.stdout(comment);
   for (const object of objects) invocation.io.stdout(`---\n${await yamlText(object)}`);
 }

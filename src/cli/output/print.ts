@@ -38,5 +38,11 @@ async function printData(invocation: Invocation, format: 'yaml' | 'json', data: 
 /** YAML with sorted keys, as kumactl prints it. Texts that YAML 1.1 readers take for times or flags are quoted. */
 export async function yamlText(data: unknown): Promise<string> {
   const { stringify } = await import('yaml');
-  return stringify(data, { version: '1.1', sortMapEntries: true, lineWidth: 0, aliasDuplicateObjects: false });
+  return stringify(data, {
+    version: '1.1',
+    sortMapEntries: true,
+    indentSeq: false,
+    lineWidth: 0,
+    aliasDuplicateObjects: false,
+  });
 }

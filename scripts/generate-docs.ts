@@ -1,0 +1,9 @@
+/** Writes docs/reference/*.md from the sources they describe: `node scripts/generate-docs.ts`. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cliReference } from '../src/cli/reference.ts';
+import { configReference } from '../src/control-plane/config-reference.ts';
+
+const folder = new URL('../docs/reference/', import.meta.url);
+mkdirSync(folder, { recursive: true });
+writeFileSync(new URL('control-plane-config.md', folder), configReference());
+writeFileSync(new URL('cli.md', folder), cliReference());
