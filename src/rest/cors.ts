@@ -27,6 +27,6 @@ export function applyCors(app: FastifyInstance, isAllowed: (origin: string) => b
       .header('access-control-allow-methods', 'GET, PUT, POST, DELETE')
       .header('access-control-allow-headers', 'authorization, content-type')
       .header('access-control-max-age', '600');
-    await reply.code(204).send();
+    return reply.code(204).send();
   });
 }

@@ -65,6 +65,6 @@ function listen(server: Server, port: number, host: string): Promise<void> {
     server.once('error', (cause) =>
       reject(new Error(`listen for diagnostics on ${host}:${port}: ${cause.message}`, { cause })),
     );
-    server.listen(port, host, resolve);
+    server.listen({ port, ...(host === '' ? {} : { host }) }, resolve);
   });
 }

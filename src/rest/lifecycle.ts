@@ -20,7 +20,7 @@ export interface SecretLifecycle {
 /** Facts of this process for `/`. */
 export interface InstanceInfo {
   readonly hostname: string;
-  /** Clients compare it with their own product; ours is `Weft`. */
+  /** `Kuma`: kumactl refuses to add a control plane of another product. */
   readonly product: string;
   readonly version: string;
   /** Of this process; new at each start. */

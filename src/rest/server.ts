@@ -120,6 +120,11 @@ function createApp(
     sendProblem(reply, new Problem(404, 'Not Found', `there is no ${request.method} ${request.url.split('?')[0]}`)),
   );
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, frameworkProblem(error, options.log)));
+  app.addHook('onRequest', async (request, reply) => {
+    if (isPlainTarget(request)) return;
+    sendProblem(reply, new Problem(400, 'Bad Request', 'read the request: one Host and a path are needed'));
+    return reply;
+  });
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store');
   });
@@ -139,6 +144,12 @@ function createApp(
   return app;
 }
 
+/** Refuses a second `Host`, of which Node keeps the first, and a target that names a host of its own. RFC 9112 3.2. */
+function isPlainTarget({ raw }: FastifyRequest): boolean {
+  const hosts = raw.rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === 'host');
+  return hosts.length <= 1 && raw.url?.startsWith('/') === true;
+}
+
 async function serve(
   route: Route,
   options: RestServerOptions,
@@ -155,7 +166,8 @@ async function serve(
   } catch (error) {
     const problem = toProblem(error, 'Could not process the request');
     if (problem.status >= 500) {
-      options.log.error('request failed', {
+      // 503 is a neighbour's failure (store, Envoy), which its owner reports; anything else is ours.
+      options.log[problem.status === 503 ? 'warn' : 'error']('request failed', {
         method: route.method,
         route: route.path,
         status: problem.status,
