@@ -25,10 +25,8 @@ export interface RestSources {
   readonly meshLifecycle: MeshLifecycle;
   readonly secretLifecycle: SecretLifecycle;
   readonly inspect: InspectSource;
-  /** What this control plane is: decides computed labels. */
-  readonly context: LabelContext;
-  /** Namespace that objects without one get in Kubernetes form. */
-  readonly systemNamespace: string;
+  /** What this control plane is: decides computed labels, and the namespace of objects without one in Kubernetes form. */
+  readonly context: LabelContext & { readonly systemNamespace: string };
   /** Every write is refused with 405. */
   readonly readOnly: boolean;
   /** Path or URL of the GUI; '' when there is none. */
@@ -42,8 +40,8 @@ export interface RestSources {
 
 /** Every route of the API, `/openapi.json` with their description included. */
 export function restRoutes(sources: RestSources): readonly Route[] {
-  const { store, registry, systemNamespace } = sources;
-  const readSources = { store, systemNamespace, kindOf: registry.byType };
+  const { store, registry, context } = sources;
+  const readSources = { store, systemNamespace: context.systemNamespace, kindOf: registry.byType };
   const writeSources = { ...sources, deleteScope: deleteScope(registry) };
   const routes = [
     ...indexRoutes(sources),
