@@ -23,6 +23,7 @@ const ROUTES: Readonly<Record<string, Audience>> = {
   'GET /openapi.json': 'public',
   'GET /config': 'everyone',
   'GET /who-am-i': 'everyone',
+  'GET /_kri/{kri}': 'everyone',
   'GET /policies': 'everyone',
   'GET /_resources': 'everyone',
   'GET /global-insight': 'everyone',
@@ -58,7 +59,7 @@ function bodyFor(route: Route): unknown {
 }
 
 async function statusFor(route: Route, role: Role): Promise<number> {
-  const url = route.path.replace('{mesh}', 'default').replace('{name}', 'x');
+  const url = route.path.replace('{mesh}', 'default').replace('{name}', 'x').replace('{kri}', 'kri_dp_default___x_');
   const body = route.method === 'GET' || route.method === 'DELETE' ? {} : { body: bodyFor(route) };
   return (await api.call(route.method, url, { role, ...body })).status;
 }

@@ -4,6 +4,8 @@ import { servedKinds } from './kind-traits.ts';
 import type { InstanceInfo } from './lifecycle.ts';
 import { EVERYONE, json, type Route } from './route.ts';
 
+/** kumactl refuses `config control-planes add` for any other product, so the API says whose API it is. Seen with kumactl 2.11.18 and 2.14.3. */
+const API_PRODUCT = 'Kuma';
 const PRODUCT_TAG = 'Control plane';
 
 /** What the control plane says of itself: `/`, `/config`, `/who-am-i`, `/policies`, `/_resources`. */
@@ -26,7 +28,16 @@ export function indexRoutes(options: {
       document: { id: 'getIndex', summary: 'Product, version and instance', tag: PRODUCT_TAG },
       handle: async () => {
         const { hostname, product, version, instanceId, clusterId, basedOnKuma } = instance();
-        return json({ hostname, product, version, instanceId, clusterId, gui, basedOnKuma });
+        return json({
+          hostname,
+          product: API_PRODUCT,
+          version,
+          instanceId,
+          clusterId,
+          gui,
+          basedOnKuma,
+          distribution: product,
+        });
       },
     },
     {

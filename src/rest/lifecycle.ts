@@ -20,7 +20,7 @@ export interface SecretLifecycle {
 /** Facts of this process for `/`. */
 export interface InstanceInfo {
   readonly hostname: string;
-  /** `Kuma`: kumactl refuses to add a control plane of another product. */
+  /** Our own name, shown as `distribution`. */
   readonly product: string;
   readonly version: string;
   /** Of this process; new at each start. */

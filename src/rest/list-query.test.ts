@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { matchesDataplaneFilter, parseDataplaneFilter, prepareDataplane } from './dataplane-write.ts';
+import { matchesDataplaneFilter, parseDataplaneFilter } from './dataplane-filter.ts';
+import { prepareDataplane } from './dataplane-write.ts';
 import { pageOf, parseListRequest } from './list-query.ts';
 import { Problem } from './problem.ts';
 

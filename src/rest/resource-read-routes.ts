@@ -4,7 +4,7 @@ import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
 import type { Resource, ResourceKey } from '../resources/resource.ts';
 import { specJson } from '../resources/spec-parse.ts';
 import type { ListQuery, ResourceStore } from '../store/store.ts';
-import { matchesDataplaneFilter, parseDataplaneFilter } from './dataplane-write.ts';
+import { matchesDataplaneFilter, parseDataplaneFilter } from './dataplane-filter.ts';
 import { acrossMeshesPaths, collectionPaths, kindAccess, type OverviewTraits, overviewTraits } from './kind-traits.ts';
 import { listBody, PAGE_PARAMETERS, parseListRequest } from './list-query.ts';
 import { overviewBody } from './overview.ts';

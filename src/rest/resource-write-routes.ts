@@ -6,12 +6,12 @@ import type { MeshSpec } from '../resources/kinds/mesh.ts';
 import { computeLabels, type LabelContext } from '../resources/labels.ts';
 import { membershipProblem } from '../resources/membership.ts';
 import type { Resource, ResourceKey, Violation } from '../resources/resource.ts';
-import { type ResourceStore, StoreError } from '../store/store.ts';
+import type { ResourceStore } from '../store/store.ts';
 import { prepareDataplane } from './dataplane-write.ts';
 import { collectionPaths, kindAccess } from './kind-traits.ts';
 import type { MeshLifecycle, SecretLifecycle } from './lifecycle.ts';
 import { type DeleteScope, deleteWithOwned } from './owned.ts';
-import { badRequest, inStage, notAllowed, notFound, Problem, requireValid, toProblem } from './problem.ts';
+import { badRequest, inStage, notAllowed, notFound, Problem, requireValid } from './problem.ts';
 import { requireMesh } from './require-mesh.ts';
 import { type Answer, type Call, json, type Route } from './route.ts';
 
@@ -195,7 +195,7 @@ async function retryConflicts<T>(attempt: () => Promise<T>): Promise<T> {
       return await attempt();
     } catch (error) {
       const isConflict = error instanceof Problem && error.status === 409;
-      if (!isConflict || left <= 1) throw error instanceof StoreError ? toProblem(error, UPDATE_TITLE) : error;
+      if (!isConflict || left <= 1) throw error;
     }
   }
 }

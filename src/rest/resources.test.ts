@@ -328,6 +328,17 @@ describe('GET', () => {
     expect((await api.call('PUT', '/meshes/default/service-insights/web', { body: {} })).status).toBe(405);
   });
 
+  it('finds a resource by its KRI, but no secret', async () => {
+    await api.call('PUT', '/meshes/default/dataplanes/d', { body: dataplane('d') });
+    const { json } = await api.call('GET', '/meshes/default/dataplanes/d');
+    expect(json['kri']).toBe('kri_dp_default_default__d_');
+    expect((await api.call('GET', `/_kri/${json['kri']}`)).json).toEqual(json);
+    expect((await api.call('GET', '/_kri/kri_dp_default_default__d_80')).json).toEqual(json);
+    expect((await api.call('GET', '/_kri/kri_dp_default_other__d_')).status).toBe(404);
+    expect((await api.call('GET', '/_kri/kri_x_default___d_')).status).toBe(400);
+    expect((await api.call('GET', '/_kri/nonsense')).status).toBe(400);
+  });
+
   it('says what is not there', async () => {
     expect(await api.call('GET', '/meshes/none')).toMatchObject({
       status: 404,

@@ -8,6 +8,7 @@ import { inspectPolicyRoutes } from './inspect-policy-routes.ts';
 import { inspectProxyRoutes } from './inspect-proxy-routes.ts';
 import type { InspectSource } from './inspect-source.ts';
 import { servedKinds } from './kind-traits.ts';
+import { kriRoutes } from './kri-routes.ts';
 import type { InstanceInfo, MeshLifecycle, SecretLifecycle } from './lifecycle.ts';
 import { openApiDocument } from './openapi.ts';
 import type { DeleteScope } from './owned.ts';
@@ -55,6 +56,7 @@ export function restRoutes(sources: RestSources): readonly Route[] {
     ]),
     ...inspectProxyRoutes(store, sources.inspect),
     ...inspectPolicyRoutes(store, registry),
+    ...kriRoutes(store, registry),
   ];
   return withOpenApi(routes, registry, () => sources.instance().version);
 }

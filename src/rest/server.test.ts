@@ -21,6 +21,7 @@ describe('what the control plane says of itself', () => {
       clusterId: 'c0ffee',
       gui: '',
       basedOnKuma: '2.14.3',
+      distribution: 'Weft',
     });
     expect((await api.call('GET', '/config')).json).toMatchObject({ mode: 'zone' });
   });
@@ -264,6 +265,18 @@ describe('a store that fails', () => {
     expect(unavailable.text + broken.text).not.toMatch(/10\.0\.0\.3|boom|srv/);
     expect(JSON.stringify(own.logged.map(({ fields }) => String((fields as { reason: Error }).reason)))).toMatch(
       /boom/,
+    );
+  });
+});
+
+describe('behind a path and an address of its own', () => {
+  it('serves there and links there', async () => {
+    const own = await createRestFixture({ server: { basePath: '/api/', rootUrl: 'https://mesh.example/api' } });
+    for (const name of ['a', 'b']) await own.seed('Mesh', name, {});
+    expect((await own.call('GET', '/meshes')).status).toBe(404);
+    expect((await own.call('GET', '/api/')).status).toBe(200);
+    expect((await own.call('GET', '/api/meshes?size=1')).json['next']).toMatch(
+      /^https:\/\/mesh\.example\/api\/meshes\?/,
     );
   });
 });

@@ -39,6 +39,10 @@ export interface RestServerOptions {
   readonly readTimeoutMs?: number;
   readonly idleTimeoutMs?: number;
   readonly maxBodyBytes?: number;
+  /** Path under which every route is; default `/`. */
+  readonly basePath?: string;
+  /** Address of the API as clients see it, for links; empty or absent: taken from the request. */
+  readonly rootUrl?: string;
 }
 
 export interface RestServer {
@@ -129,10 +133,11 @@ function createApp(
     reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store');
   });
   if (options.corsAllowedDomains?.length) applyCors(app, compileOrigins(options.corsAllowedDomains));
+  const basePath = (options.basePath ?? '/').replace(/\/+$/, '');
   for (const route of options.routes) {
     app.route({
       method: route.method,
-      url: route.path.replaceAll(/\{([^}]+)\}/g, ':$1'),
+      url: basePath + route.path.replaceAll(/\{([^}]+)\}/g, ':$1'),
       handler: async (request, reply) => {
         const stop = durations?.startTimer({ handler: route.path, method: route.method });
         await serve(route, options, request, reply);
@@ -158,7 +163,7 @@ async function serve(
 ): Promise<void> {
   try {
     const user = route.access.rule === 'public' ? ANONYMOUS_USER : await authenticate(options.users, request);
-    const { call, wasAuthorized } = createCall(route, options.access, user, request);
+    const { call, wasAuthorized } = createCall(route, options, user, request);
     if (!isLate(route)) call.authorize();
     const answer = await route.handle(call);
     if (!wasAuthorized()) throw new Error(`${route.method} ${route.path} answered without checking access`);
@@ -195,7 +200,7 @@ function isLate(route: Route): boolean {
 
 function createCall(
   route: Route,
-  rules: AccessRules,
+  options: RestServerOptions,
   user: User,
   request: FastifyRequest,
 ): { readonly call: Call; readonly wasAuthorized: () => boolean } {
@@ -211,12 +216,14 @@ function createCall(
     params,
     query,
     user,
-    origin: `${request.protocol}://${request.headers.host ?? 'localhost'}`,
+    origin: options.rootUrl
+      ? new URL(options.rootUrl).origin
+      : `${request.protocol}://${request.headers.host ?? 'localhost'}`,
     path,
     body: () => readBody(request.body, request.headers),
     authorize() {
       const { access } = route;
-      if ('what' in access) requireAccess(rules, access.rule, user, access.what);
+      if ('what' in access) requireAccess(options.access, access.rule, user, access.what);
       authorized = true;
     },
   };

@@ -104,7 +104,7 @@ export async function createRestFixture(options: RestFixtureOptions = {}): Promi
     config: () => ({ mode: 'zone', store: { postgres: { password: '***' } } }),
     instance: () => ({
       hostname: 'host-1',
-      product: 'Kuma',
+      product: 'Weft',
       version: '0.1.0',
       instanceId: 'host-1-abcd',
       clusterId: 'c0ffee',
