@@ -1,14 +1,6 @@
-import { readFileSync } from 'node:fs';
-
-/** Version of this program, from `package.json`. */
-export function programVersion(): string {
-  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  // Our own file: it has a version.
-  return (JSON.parse(file) as { readonly version: string }).version;
-}
+import { VERSION } from '../control-plane/version.ts';
 
 /** What the launcher says of itself to a control plane; git facts are not known at run time. */
 export function launcherVersion() {
-  const version = programVersion();
-  return { version, gitTag: `v${version}`, gitCommit: 'unknown', buildDate: 'unknown' };
+  return { version: VERSION, gitTag: `v${VERSION}`, gitCommit: 'unknown', buildDate: 'unknown' };
 }

@@ -44,11 +44,6 @@ function serverTls(server: string) {
     tlsCertFile: text('', `PEM file with the certificate chain of the ${server}. Empty: \`general.tlsCertFile\`.`),
     tlsKeyFile: text('', `PEM file with the private key of the ${server}. Empty: \`general.tlsKeyFile\`.`),
     tlsMinVersion: oneOf('', anyVersion, `Lowest TLS version of the ${server}. Empty: \`general.tlsMinVersion\`.`),
-    tlsMaxVersion: oneOf('', anyVersion, `Highest TLS version of the ${server}. Empty: \`general.tlsMaxVersion\`.`),
-    tlsCipherSuites: list(
-      [],
-      `TLS 1.2 cipher suites of the ${server}, IANA names. Empty: \`general.tlsCipherSuites\`.`,
-    ),
   };
 }
 
@@ -127,7 +122,6 @@ export const CONFIG_KEYS = {
         env: 'KUMA_XDS_DATAPLANE_DEREGISTRATION_DELAY',
       },
     ),
-    nackBackoff: duration('5s', 'Pause before a refused configuration is sent again unchanged.'),
   },
   apiServer: {
     http: {
@@ -140,17 +134,9 @@ export const CONFIG_KEYS = {
       interface: text('0.0.0.0', 'Address the HTTPS API listens on.'),
       port: port(5682, 'Port of the HTTPS API.'),
       ...serverTls('HTTPS API'),
-      tlsCaFile: text('', 'PEM file with the CAs of client certificates.'),
-      requireClientCert: flag(false, 'Refuses clients without a certificate signed by `tlsCaFile`.'),
-    },
-    auth: {
-      clientCertsDir: text(
-        '',
-        'Directory of PEM client certificates that are trusted by authentication type `clientCerts` and `adminClientCerts`.',
-      ),
     },
     authn: {
-      type: oneOf('tokens', ['tokens', 'clientCerts', 'adminClientCerts'], 'How users prove who they are.'),
+      type: oneOf('tokens', ['tokens'], 'How users prove who they are.'),
       localhostIsAdmin: flag(true, 'A direct request from the same machine is made as the admin user.'),
       tokens: {
         bootstrapAdminToken: flag(
@@ -166,8 +152,6 @@ export const CONFIG_KEYS = {
     },
     readOnly: flag(false, 'Refuses every write over the API.'),
     corsAllowedDomains: list([], 'Origins that browsers may call the API from; regular expressions.'),
-    rootUrl: text('', 'Address of the API as clients see it, for links in answers. Empty: taken from the request.'),
-    basePath: text('/', 'Path under which the API is served.'),
     readHeaderTimeout: duration('1s', 'How long a client may take to send the request header.'),
     readTimeout: duration('10s', 'How long a client may take to send the whole request.'),
     idleTimeout: duration('2m', 'How long an unused connection stays open.'),
@@ -179,31 +163,22 @@ export const CONFIG_KEYS = {
   },
   defaults: {
     skipMeshCreation: flag(false, 'Does not create the Mesh `default` at the first start.'),
-    createMeshRoutingResources: flag(
-      false,
-      'Creates the old default TrafficRoute and TrafficPermission with each Mesh.',
-    ),
   },
   metrics: {
     dataplane: {
       subscriptionLimit: count(2, 'Number of subscriptions kept in a DataplaneInsight. 0: all.'),
-      idleTimeout: duration('5m', 'A subscription without a sign of life for so long is closed.'),
     },
     mesh: {
       minResyncInterval: duration('1s', 'MeshInsight and ServiceInsight are written at most this often.'),
-      fullResyncInterval: duration('20s', 'MeshInsight and ServiceInsight are recounted at least this often.'),
     },
   },
   general: {
-    dnsCacheTTL: duration('10s', 'How long resolved names of proxies are kept.'),
     tlsCertFile: text(
       '',
       'PEM file with the certificate chain of every server that has none of its own. Empty: one is made in `workDir`.',
     ),
     tlsKeyFile: text('', 'PEM file with the private key of `tlsCertFile`.'),
     tlsMinVersion: oneOf('TLSv1_2', ['TLSv1_2', 'TLSv1_3'], 'Lowest TLS version of every server.'),
-    tlsMaxVersion: oneOf('', anyVersion, 'Highest TLS version of every server. Empty: the newest.'),
-    tlsCipherSuites: list([], 'TLS 1.2 cipher suites of every server, IANA names. Empty: the runtime decides.'),
     workDir: text('', 'Directory for generated certificates, the sealing key and the embedded store.', {
       defaultText: '<home>/.weft',
     }),
@@ -215,15 +190,12 @@ export const CONFIG_KEYS = {
   },
   diagnostics: {
     serverPort: port(5680, 'Port of `/healthy`, `/ready` and `/metrics`.'),
-    debugEndpoints: flag(false, 'Serves profiles under `/debug`.'),
     tlsEnabled: flag(false, 'Serves diagnostics over HTTPS.'),
     ...serverTls('diagnostics server'),
   },
   dpServer: {
     port: port(5678, 'Port of bootstrap and xDS.'),
     ...serverTls('data plane server'),
-    readHeaderTimeout: duration('5s', 'How long a proxy may take to send a request header.'),
-    gracefulShutdownTimeout: duration('10s', 'How long open streams may last after a stop was asked for.'),
     authn: {
       dpProxy: {
         type: oneOf('dpToken', ['dpToken', 'none'], 'How sidecars prove who they are. `none` is for tests only.'),

@@ -20,7 +20,8 @@ export function configReference(): string {
     '',
     '## Keys without effect',
     '',
-    'Known from Kuma, accepted with a warning, not used by this version.',
+    'Known from Kuma, accepted with a warning, not used by this version. Those marked "refused" end the start when they hold more than an empty value:',
+    'going on without them would be less safe, or another deployment, than what was asked for.',
     '',
     '| key | why |',
     '| --- | --- |',
@@ -69,9 +70,9 @@ function meaningText({ setting }: PlacedSetting): string {
 /** Keys of one section and reason on one line each. */
 function idleRows(): string[] {
   const groups = new Map<string, string[]>();
-  for (const { path, reason } of keysWithoutEffect()) {
+  for (const { path, reason, refused } of keysWithoutEffect()) {
     const at = path.lastIndexOf('.');
-    const group = `${path.slice(0, at)}\n${reason}`;
+    const group = `${path.slice(0, at)}\n${refused ? 'refused: ' : ''}${reason}`;
     groups.set(group, [...(groups.get(group) ?? []), path.slice(at + 1)]);
   }
   return [...groups].map(([group, names]) => {

@@ -1,5 +1,6 @@
 /**
- * Keys of Kuma 2.11-2.14 `kuma-cp` that are accepted, so that an existing file starts, and that have no effect here. Using one gives a warning.
+ * Keys of Kuma 2.11-2.14 `kuma-cp` that are accepted, so that an existing file starts, and that have no effect here. Using one gives a warning,
+ * or an error where going on without it would be less safe, or another deployment, than what was asked for.
  * A key moves from here to `config-keys.ts` with the feature that reads it.
  */
 
@@ -19,19 +20,38 @@ const REASONS: readonly (readonly [prefix: string, reason: string])[] = [
   ],
   ['eventBus', 'changes are merged per resource, there is no buffer to size'],
   ['reports', 'usage reports are never sent'],
+  ['xdsServer.nackBackoff', 'a refused configuration is not sent again until it changes'],
+  ['metrics.mesh.fullResyncInterval', 'insights are counted from changes, there is nothing to resynchronise'],
   ['', 'not available in this version'],
 ];
+
+/** Keys that are refused when they hold more than an empty value: ignoring them would open what they close. */
+const REFUSED = new Set([
+  'apiServer.auth.clientCertsDir',
+  'apiServer.basePath',
+  'apiServer.https.requireClientCert',
+  'apiServer.https.tlsCaFile',
+  'multizone.zone.globalAddress',
+  ...['apiServer.https', 'diagnostics', 'dpServer', 'general'].flatMap((server) => [
+    `${server}.tlsCipherSuites`,
+    `${server}.tlsMaxVersion`,
+  ]),
+]);
 
 /** Keys by their section. */
 const KEYS: Readonly<Record<string, string>> = {
   'apiServer.gui': 'basePath enabled rootUrl',
-  apiServer: 'writeTimeout',
+  apiServer: 'basePath rootUrl writeTimeout',
+  'apiServer.auth': 'clientCertsDir',
+  'apiServer.https': 'requireClientCert tlsCaFile tlsCipherSuites tlsMaxVersion',
   'bootstrapServer.params': 'corefileTemplatePath envoyAdminUnixSocket readinessPort xdsGrpcMaxReceiveMessageBytes',
   coreResources: 'enabled',
   'coreResources.status':
     'meshIdentityInterval meshMultiZoneServiceInterval meshOpenTelemetryBackendInterval meshServiceInterval workloadInterval',
-  defaults: 'skipHostnameGenerators skipTenantResources',
+  defaults: 'createMeshRoutingResources skipHostnameGenerators skipTenantResources',
+  diagnostics: 'debugEndpoints tlsCipherSuites tlsMaxVersion',
   dnsServer: 'CIDR domain serviceVipEnabled serviceVipPort',
+  dpServer: 'gracefulShutdownTimeout readHeaderTimeout tlsCipherSuites tlsMaxVersion',
   'dpServer.hds.checkDefaults': 'healthyThreshold interval noTrafficInterval timeout unhealthyThreshold',
   'dpServer.hds': 'enabled interval refreshInterval',
   eventBus: 'bufferSize',
@@ -39,7 +59,7 @@ const KEYS: Readonly<Record<string, string>> = {
     'autoReachableServices exposeZoneProxyMetrics inboundTagsDisabled ingressTagFilters kubeOutboundsAsVIPs sidecarContainers useTagFirstVirtualOutboundModel',
   'experimental.kdsEventBasedWatchdog': 'delayFullResync enabled flushInterval fullResyncInterval',
   general:
-    'certGenerationBaseBackoff certGenerationCircuitBreakerMinProxies certGenerationMaxBackoff resilientComponentBaseBackoff resilientComponentMaxBackoff',
+    'certGenerationBaseBackoff certGenerationCircuitBreakerMinProxies certGenerationMaxBackoff dnsCacheTTL resilientComponentBaseBackoff resilientComponentMaxBackoff tlsCipherSuites tlsMaxVersion',
   'interCp.catalog': 'heartbeatInterval instanceAddress instanceVersion writerInterval',
   'interCp.server': 'port tlsCipherSuites tlsMaxVersion tlsMinVersion',
   ipam: 'allocationInterval knownInternalCIDRs',
@@ -49,7 +69,8 @@ const KEYS: Readonly<Record<string, string>> = {
   meshService: 'deletionGracePeriod generationInterval',
   'meshService.labelPropagation': 'allowedLabelKeys enabled',
   'metrics.controlPlane': 'reportResourcesCount',
-  'metrics.mesh': 'bufferSize eventProcessors maxResyncTimeout minResyncTimeout',
+  'metrics.dataplane': 'idleTimeout',
+  'metrics.mesh': 'bufferSize eventProcessors fullResyncInterval maxResyncTimeout minResyncTimeout',
   'metrics.openTelemetry': 'enabled',
   'metrics.zone': 'compactFinishedSubscriptions idleTimeout subscriptionLimit',
   monitoringAssignmentServer:
@@ -108,7 +129,7 @@ const KEYS: Readonly<Record<string, string>> = {
   'store.postgres.tls': 'disableSSLSNI',
   'store.upsert': 'conflictRetryBaseBackoff conflictRetryJitterPercent conflictRetryMaxTimes',
   'tracing.openTelemetry': 'enabled endpoint',
-  xdsServer: 'dataplaneConfigurationRefreshInterval',
+  xdsServer: 'dataplaneConfigurationRefreshInterval nackBackoff',
 };
 
 /** Environment names that do not follow from the path: a path prefix and what stands for it. */
@@ -136,6 +157,8 @@ export interface KeyWithoutEffect {
   readonly path: string;
   readonly env: string;
   readonly reason: string;
+  /** True: more than an empty value is an error. */
+  readonly refused: boolean;
 }
 
 /** All of them, by section. */
@@ -144,7 +167,7 @@ export function keysWithoutEffect(): readonly KeyWithoutEffect[] {
     names.split(' ').map((name) => {
       const path = `${section}.${name}`;
       const reason = REASONS.find(([prefix]) => path.startsWith(prefix))![1];
-      return { path, env: envName(path), reason };
+      return { path, env: envName(path), reason, refused: REFUSED.has(path) };
     }),
   );
 }
@@ -154,4 +177,12 @@ function envName(path: string): string {
   if (rule === undefined) return envNameOf(path);
   const rest = path.slice(rule[0].length);
   return rest === '' ? rule[1] : rule[1] + envNameOf(`x${rest}`).slice('KUMA_X'.length);
+}
+
+/** Whether a value of a refused key asks for nothing: the default of Kuma. */
+export function asksForNothing(value: unknown): boolean {
+  return (
+    [null, undefined, '', false, 'false', '0', '/'].includes(value as string) ||
+    (Array.isArray(value) && value.length === 0)
+  );
 }

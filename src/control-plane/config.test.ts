@@ -75,7 +75,7 @@ describe('loadConfig', () => {
   it('lists every problem with its field', () => {
     expect(
       problems(
-        'stor: {}\nstore: {typ: memory}\napiServer: {http: {port: 70000, enabled: maybe}}\nxdsServer: {nackBackoff: 5 apples}\n' +
+        'stor: {}\nstore: {typ: memory}\napiServer: {http: {port: 70000, enabled: maybe}}\nxdsServer: {dataplaneStatusFlushInterval: 5 apples}\n' +
           'dpServer: {authn: {dpProxy: {dpToken: {validator: {publicKeys: [{kid: "1", mesh: default}]}}}}}\nmode: global\nmetrics: 3\n',
         { KUMA_DP_SERVER_PROT: '1', KUMA_API_SERVER_HTTPS_PORT: 'x' },
       ),
@@ -85,7 +85,7 @@ describe('loadConfig', () => {
       { field: 'metrics', reason: 'must be a section with keys' },
       { field: 'KUMA_DP_SERVER_PROT', reason: 'unknown environment variable', suggestion: 'KUMA_DP_SERVER_PORT' },
       { field: 'mode', reason: 'must be one of: zone' },
-      { field: 'xdsServer.nackBackoff', reason: 'must be a duration such as 500ms, 10s or 1h30m' },
+      { field: 'xdsServer.dataplaneStatusFlushInterval', reason: 'must be a duration such as 500ms, 10s or 1h30m' },
       { field: 'apiServer.http.enabled', reason: 'must be true or false' },
       { field: 'apiServer.http.port', reason: 'must be in the range [0, 65535]' },
       { field: 'KUMA_API_SERVER_HTTPS_PORT', reason: 'must be a port number' },
@@ -121,8 +121,18 @@ describe('loadConfig', () => {
     );
     expect(warnings).toEqual([
       'reports.enabled has no effect: usage reports are never sent',
-      'runtime.kubernetes.injector.exceptions.labels has no effect: Kubernetes is not available in this version',
-      'KUMA_RUNTIME_KUBERNETES_VIRTUAL_PROBES_PORT has no effect: Kubernetes is not available in this version',
+      'runtime.kubernetes.injector.exceptions.labels, KUMA_RUNTIME_KUBERNETES_VIRTUAL_PROBES_PORT have no effect: Kubernetes is not available in this version',
+    ]);
+  });
+
+  it('refuses keys whose absence would be less safe, unless they ask for nothing', () => {
+    expect(problems('apiServer: {https: {requireClientCert: false, tlsCipherSuites: []}, basePath: /}\n')).toEqual([]);
+    const reason = 'cannot be honoured, remove it: not available in this version';
+    expect(
+      problems('apiServer: {https: {requireClientCert: true}}\n', { KUMA_GENERAL_TLS_MAX_VERSION: 'TLSv1_2' }),
+    ).toEqual([
+      { field: 'apiServer.https.requireClientCert', reason },
+      { field: 'KUMA_GENERAL_TLS_MAX_VERSION', reason },
     ]);
   });
 
@@ -155,7 +165,7 @@ describe('maskedConfig', () => {
     expect(JSON.stringify(shown)).not.toContain('hunter2');
     expect(shown).toMatchObject({
       store: { postgres: { password: '***', maxConnectionLifetime: '1h0m0s' } },
-      xdsServer: { nackBackoff: '5s' },
+      xdsServer: { dataplaneStatusFlushInterval: '10s' },
     });
   });
 

@@ -13,7 +13,7 @@ import { nearest } from '../lib/nearest.ts';
 import { envValue, unknownVariables } from './config-env.ts';
 import { CONFIG_KEYS, type ControlPlaneConfig } from './config-keys.ts';
 import { formatGoDuration, isSetting, type PlacedSetting, placedSettings, type SettingTree } from './config-setting.ts';
-import { keysWithoutEffect } from './config-without-effect.ts';
+import { asksForNothing, type KeyWithoutEffect, keysWithoutEffect } from './config-without-effect.ts';
 
 export type { ControlPlaneConfig } from './config-keys.ts';
 
@@ -53,13 +53,13 @@ export interface ConfigSources {
 
 export interface LoadedConfig {
   readonly config: ControlPlaneConfig;
-  /** Things that will surprise: keys that are set and have no effect. One sentence each. */
+  /** Things that will surprise: keys that are set and have no effect. One sentence for each reason. */
   readonly warnings: readonly string[];
 }
 
 /** Reads and checks the configuration. Throws `ConfigError` with every problem of every source. */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
-  const found: Found = { given: new Map(), problems: [], warnings: [] };
+  const found: Found = { given: new Map(), problems: [], idle: new Map() };
   if (sources.file !== undefined) collectTree(readYaml(sources.file, found.problems), found);
   if (sources.values !== undefined) collectTree(sources.values, found);
   collectEnv(sources.env, found);
@@ -68,7 +68,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   if (found.problems.length > 0) {
     throw new ConfigError(found.problems, sources.file === undefined ? '' : ` ${sources.file}`);
   }
-  return { config: buildConfig(completePaths(values, sources.env)), warnings: found.warnings };
+  return { config: buildConfig(completePaths(values, sources.env)), warnings: [...found.idle].map(idleText) };
 }
 
 /** The configuration as it may be shown: secrets are `***`, durations are Go text, keys as in the YAML file. */
@@ -91,7 +91,8 @@ interface Found {
   /** Raw values by key path. Later sources overwrite. */
   readonly given: Map<string, { readonly value: unknown; readonly field: string }>;
   readonly problems: ConfigProblem[];
-  readonly warnings: string[];
+  /** Fields without effect, by the reason. */
+  readonly idle: Map<string, string[]>;
 }
 
 function readYaml(file: string, problems: ConfigProblem[]): unknown {
@@ -127,7 +128,7 @@ function collectTree(root: unknown, found: Found): void {
       if (known !== undefined && isSetting(known)) {
         if (child !== null && child !== undefined) found.given.set(path, { value: child, field: path });
       } else if (idle.has(path)) {
-        found.warnings.push(`${path} has no effect: ${idle.get(path)!.reason}`);
+        noteIdle(idle.get(path)!, path, child, found);
       } else if (known !== undefined || inside.has(path)) {
         walk(child, known, path);
       } else {
@@ -136,6 +137,22 @@ function collectTree(root: unknown, found: Found): void {
     }
   };
   walk(root, CONFIG_KEYS, '');
+}
+
+/** A warning for a key without effect, or a problem when it is one that must not be ignored. */
+function noteIdle(key: KeyWithoutEffect, field: string, value: unknown, found: Found): void {
+  if (!key.refused) found.idle.set(key.reason, [...(found.idle.get(key.reason) ?? []), field]);
+  else if (!asksForNothing(value))
+    found.problems.push({ field, reason: `cannot be honoured, remove it: ${key.reason}` });
+}
+
+/** Fields named in one warning; a whole file of Kuma's has hundreds without effect. */
+const NAMED_FIELDS = 5;
+
+function idleText([reason, fields]: readonly [string, readonly string[]]): string {
+  const named = fields.slice(0, NAMED_FIELDS).join(', ');
+  const more = fields.length > NAMED_FIELDS ? ` and ${fields.length - NAMED_FIELDS} more` : '';
+  return `${named}${more} ${fields.length === 1 ? 'has' : 'have'} no effect: ${reason}`;
 }
 
 function parents(path: string): string[] {
@@ -171,7 +188,7 @@ function collectEnv(env: ConfigSources['env'], found: Found): void {
     if (value !== undefined) found.given.set(placed.path, { value, field: placed.env! });
   }
   for (const key of idle) {
-    if (env[key.env] !== undefined) found.warnings.push(`${key.env} has no effect: ${key.reason}`);
+    if (env[key.env] !== undefined) noteIdle(key, key.env, env[key.env], found);
   }
   for (const problem of unknownVariables(env, known)) {
     const meant = problem.suggestion === undefined ? {} : { suggestion: problem.suggestion };
@@ -217,11 +234,11 @@ function crossProblems(values: ReadonlyMap<string, unknown>): ConfigProblem[] {
       });
     }
   }
-  if (values.get('apiServer.https.requireClientCert') === true && values.get('apiServer.https.tlsCaFile') === '') {
-    problems.push({ field: 'apiServer.https.tlsCaFile', reason: 'must be set when requireClientCert is true' });
-  }
-  if (!String(values.get('apiServer.basePath')).startsWith('/')) {
-    problems.push({ field: 'apiServer.basePath', reason: 'must start with /' });
+  if (
+    values.get('diagnostics.tlsEnabled') === true &&
+    ['diagnostics', 'general'].every((at) => values.get(`${at}.tlsCertFile`) === '')
+  ) {
+    problems.push({ field: 'diagnostics.tlsCertFile', reason: 'must be set when diagnostics.tlsEnabled is true' });
   }
   if (values.get('multizone.zone.name') === '') {
     problems.push({ field: 'multizone.zone.name', reason: 'must not be empty' });
@@ -246,11 +263,9 @@ function completePaths(values: ReadonlyMap<string, unknown>, env: ConfigSources[
     full.set('weft.identity.sealingKeyFile', resolve(sealingKeyFile || sealingKeyDefault));
   }
   for (const server of SERVERS) {
-    for (const key of ['tlsCertFile', 'tlsKeyFile', 'tlsMinVersion', 'tlsMaxVersion']) {
+    for (const key of ['tlsCertFile', 'tlsKeyFile', 'tlsMinVersion']) {
       if (text(`${server}.${key}`) === '') full.set(`${server}.${key}`, full.get(`general.${key}`));
     }
-    const suites = full.get(`${server}.tlsCipherSuites`) as readonly string[];
-    if (suites.length === 0) full.set(`${server}.tlsCipherSuites`, full.get('general.tlsCipherSuites'));
   }
   return full;
 }

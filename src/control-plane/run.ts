@@ -109,7 +109,12 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       metrics,
       ready: () => missing,
       ...(config.diagnostics.tlsEnabled
-        ? { tls: await tlsFiles(config.diagnostics.tlsCertFile, config.diagnostics.tlsKeyFile) }
+        ? {
+            tls: {
+              ...(await tlsFiles(config.diagnostics.tlsCertFile, config.diagnostics.tlsKeyFile)),
+              minVersion: minVersionOf(config.diagnostics),
+            },
+          }
         : {}),
     });
     closers.push(() => diagnostics.close());
@@ -272,7 +277,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       host: config.weft.interfaces.dpServer,
       port: config.dpServer.port,
       log,
-      minVersion: config.general.tlsMinVersion === 'TLSv1_3' ? 'TLSv1.3' : 'TLSv1.2',
+      minVersion: minVersionOf(config.dpServer),
     });
     closers.push(() => dataplanePort.close(STOP_GRACE_MS));
 
@@ -317,7 +322,10 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
             https: {
               host: config.apiServer.https.interface,
               port: config.apiServer.https.port,
-              tls: pemContext(await optionalTls(config.apiServer.https, server)),
+              tls: {
+                ...pemContext(await optionalTls(config.apiServer.https, server)),
+                minVersion: minVersionOf(config.apiServer.https),
+              },
             },
           }
         : {}),
@@ -478,7 +486,11 @@ async function tlsFiles(certFile: string, keyFile: string): Promise<SecureContex
 }
 
 function pemContext({ certPem, keyPem }: ServerCertificate): SecureContextOptions {
-  return { cert: certPem, key: keyPem, minVersion: 'TLSv1.2' };
+  return { cert: certPem, key: keyPem };
+}
+
+function minVersionOf({ tlsMinVersion }: { tlsMinVersion: string }): 'TLSv1.2' | 'TLSv1.3' {
+  return tlsMinVersion === 'TLSv1_3' ? 'TLSv1.3' : 'TLSv1.2';
 }
 
 function tagValues(spec: DataplaneSpec): ReadonlyMap<string, ReadonlySet<string>> {

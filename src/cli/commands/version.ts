@@ -1,9 +1,9 @@
+import { VERSION } from '../../control-plane/version.ts';
 import { asText, fetchJson, type Json } from '../api/answers.ts';
 import { flagOption, type Invocation, textOption } from '../command.ts';
 import { openClient } from '../contexts.ts';
 import { CliError } from '../errors.ts';
 import { printText } from '../output/print.ts';
-import { programVersion } from '../version.ts';
 
 /** A control plane that answers later than this is as good as absent for a version line. */
 const PATIENCE = '2s';
@@ -12,7 +12,7 @@ const PATIENCE = '2s';
 export async function run(invocation: Invocation): Promise<void> {
   const client = {
     product: 'Weft',
-    version: programVersion(),
+    version: VERSION,
     node: process.version,
     platform: `${process.platform}/${process.arch}`,
   };
@@ -23,6 +23,13 @@ export async function run(invocation: Invocation): Promise<void> {
     ? detailedText(client, server)
     : `Client: ${client.product} ${client.version}\nServer: ${said}\n`;
   await printText(invocation, text, { client, server });
+}
+
+/** Our control plane gives Kuma as its product, for kumactl's sake; what tells it is the Kuma it is based on. */
+function serverText(server: Json): string {
+  const based = asText(server['basedOnKuma']);
+  const product = based !== '' && server['product'] === 'Kuma' ? 'Weft' : asText(server['product']);
+  return `${product} ${asText(server['version'])}${based === '' ? '' : ` (API of Kuma ${based})`}`;
 }
 
 async function serverVersion(invocation: Invocation): Promise<Json | { readonly unreachable: string }> {
