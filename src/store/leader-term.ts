@@ -1,20 +1,7 @@
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-
-/** Resolves after `ms`, or as soon as `signal` aborts. Never rejects. */
-export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = () => {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = clock.after(ms, done);
-    signal.addEventListener('abort', done);
-  });
-}
+import { sleep } from './sleep.ts';
 
 /**
  * One term of leadership: calls `lead` until `signal` aborts, again with a growing delay when it fails. Resolves when `lead` has ended
