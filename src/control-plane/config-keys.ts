@@ -152,6 +152,8 @@ export const CONFIG_KEYS = {
     },
     readOnly: flag(false, 'Refuses every write over the API.'),
     corsAllowedDomains: list([], 'Origins that browsers may call the API from; regular expressions.'),
+    rootUrl: text('', 'Address of the API as clients see it, for links in answers. Empty: taken from the request.'),
+    basePath: text('/', 'Path under which the API is served.'),
     readHeaderTimeout: duration('1s', 'How long a client may take to send the request header.'),
     readTimeout: duration('10s', 'How long a client may take to send the whole request.'),
     idleTimeout: duration('2m', 'How long an unused connection stays open.'),

@@ -28,7 +28,6 @@ const REASONS: readonly (readonly [prefix: string, reason: string])[] = [
 /** Keys that are refused when they hold more than an empty value: ignoring them would open what they close. */
 const REFUSED = new Set([
   'apiServer.auth.clientCertsDir',
-  'apiServer.basePath',
   'apiServer.https.requireClientCert',
   'apiServer.https.tlsCaFile',
   'multizone.zone.globalAddress',
@@ -41,7 +40,7 @@ const REFUSED = new Set([
 /** Keys by their section. */
 const KEYS: Readonly<Record<string, string>> = {
   'apiServer.gui': 'basePath enabled rootUrl',
-  apiServer: 'basePath rootUrl writeTimeout',
+  apiServer: 'writeTimeout',
   'apiServer.auth': 'clientCertsDir',
   'apiServer.https': 'requireClientCert tlsCaFile tlsCipherSuites tlsMaxVersion',
   'bootstrapServer.params': 'corefileTemplatePath envoyAdminUnixSocket readinessPort xdsGrpcMaxReceiveMessageBytes',
@@ -182,7 +181,6 @@ function envName(path: string): string {
 /** Whether a value of a refused key asks for nothing: the default of Kuma. */
 export function asksForNothing(value: unknown): boolean {
   return (
-    [null, undefined, '', false, 'false', '0', '/'].includes(value as string) ||
-    (Array.isArray(value) && value.length === 0)
+    [null, undefined, '', false, 'false', '0'].includes(value as string) || (Array.isArray(value) && value.length === 0)
   );
 }

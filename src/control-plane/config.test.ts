@@ -99,12 +99,15 @@ describe('loadConfig', () => {
   it('checks keys that belong together', () => {
     expect(
       problems(
-        'general: {tlsCertFile: /a.crt}\nstore: {type: postgres, postgres: {host: "", tls: {mode: verifyFull}}}\n',
+        'apiServer: {rootUrl: "cp:5681", basePath: api}\n' +
+          'general: {tlsCertFile: /a.crt}\nstore: {type: postgres, postgres: {host: "", tls: {mode: verifyFull}}}\n',
       ),
     ).toEqual([
       { field: 'general.tlsKeyFile', reason: 'must be set together with general.tlsCertFile' },
       { field: 'store.postgres.host', reason: 'must not be empty when store.type is postgres' },
       { field: 'store.postgres.tls.caPath', reason: 'must be set when the server certificate is verified' },
+      { field: 'apiServer.basePath', reason: 'must start with /' },
+      { field: 'apiServer.rootUrl', reason: 'must be an http or https URL' },
     ]);
   });
 
@@ -126,7 +129,7 @@ describe('loadConfig', () => {
   });
 
   it('refuses keys whose absence would be less safe, unless they ask for nothing', () => {
-    expect(problems('apiServer: {https: {requireClientCert: false, tlsCipherSuites: []}, basePath: /}\n')).toEqual([]);
+    expect(problems('apiServer: {https: {requireClientCert: false, tlsCipherSuites: []}}\n')).toEqual([]);
     const reason = 'cannot be honoured, remove it: not available in this version';
     expect(
       problems('apiServer: {https: {requireClientCert: true}}\n', { KUMA_GENERAL_TLS_MAX_VERSION: 'TLSv1_2' }),

@@ -240,6 +240,13 @@ function crossProblems(values: ReadonlyMap<string, unknown>): ConfigProblem[] {
   ) {
     problems.push({ field: 'diagnostics.tlsCertFile', reason: 'must be set when diagnostics.tlsEnabled is true' });
   }
+  if (!String(values.get('apiServer.basePath')).startsWith('/')) {
+    problems.push({ field: 'apiServer.basePath', reason: 'must start with /' });
+  }
+  const rootUrl = String(values.get('apiServer.rootUrl'));
+  if (rootUrl !== '' && !/^https?:$/.test(URL.parse(rootUrl)?.protocol ?? '')) {
+    problems.push({ field: 'apiServer.rootUrl', reason: 'must be an http or https URL' });
+  }
   if (values.get('multizone.zone.name') === '') {
     problems.push({ field: 'multizone.zone.name', reason: 'must not be empty' });
   }

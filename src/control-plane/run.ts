@@ -329,6 +329,8 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
             },
           }
         : {}),
+      basePath: config.apiServer.basePath,
+      rootUrl: config.apiServer.rootUrl,
       corsAllowedDomains: config.apiServer.corsAllowedDomains,
       readHeaderTimeoutMs: config.apiServer.readHeaderTimeout,
       readTimeoutMs: config.apiServer.readTimeout,

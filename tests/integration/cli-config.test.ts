@@ -264,7 +264,9 @@ describe('generate', () => {
 
 describe('version', () => {
   it('shows both ends, and does without the other one', async () => {
-    expect((await cli.weft(['version'])).stdout).toMatch(/^Client: Weft \d+\.\d+\.\d+\nServer: \w+ \d+\.\d+\.\d+\n$/);
+    expect((await cli.weft(['version'])).stdout).toMatch(
+      /^Client: Weft \d+\.\d+\.\d+\nServer: Weft \d+\.\d+\.\d+ \(API of Kuma 2\S+\)\n$/,
+    );
     expect((await cli.weft(['--version'])).stdout).toContain('Client: Weft');
     const alone = await local(['version', '--cp-address', 'http://127.0.0.1:1']);
     expect(alone).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing listens there') });

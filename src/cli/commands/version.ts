@@ -17,8 +17,7 @@ export async function run(invocation: Invocation): Promise<void> {
     platform: `${process.platform}/${process.arch}`,
   };
   const server = await serverVersion(invocation);
-  const said =
-    'unreachable' in server ? server.unreachable : `${asText(server['product'])} ${asText(server['version'])}`;
+  const said = 'unreachable' in server ? server.unreachable : serverText(server);
   const text = flagOption(invocation, 'detailed')
     ? detailedText(client, server)
     : `Client: ${client.product} ${client.version}\nServer: ${said}\n`;
