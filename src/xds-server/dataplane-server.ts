@@ -20,6 +20,7 @@ export interface DataplaneServerOptions {
   /** Answers everything that is not gRPC. */
   readonly http: RequestListener;
   readonly xds: XdsServer;
+  /** '': every address of the machine, IPv6 included. */
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
@@ -117,7 +118,7 @@ export async function createDataplaneServer(options: DataplaneServerOptions): Pr
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host: options.host, port: options.port, backlog: 4096 }, () => {
+    server.listen({ ...(options.host === '' ? {} : { host: options.host }), port: options.port, backlog: 4096 }, () => {
       server.off('error', reject);
       resolve();
     });

@@ -2,7 +2,7 @@
  * Incremental variant: one type of one stream.
  * Source: Envoy xDS protocol, "Incremental xDS"; discovery.proto on `initial_resource_versions` and `resource_names_subscribe`.
  */
-import { mentionedNames } from './refusal.ts';
+import { appliedTheRest, refusedNames } from './refusal.ts';
 import type { DeltaRequest } from './request.ts';
 import { encodeDeltaResponse } from './response.ts';
 import { applyDelta, createSubscription, wants } from './subscription.ts';
@@ -26,8 +26,6 @@ export function createDeltaSync(typeUrl: TypeUrl): TypeSync<DeltaRequest> {
   const absent = createLazySet();
   /** A secret that is missing is being issued: the client keeps waiting for it instead of hearing that it does not exist. */
   const answersAbsent = typeUrl !== TYPE.secret;
-  /** CDS and LDS apply what is good of a response that they refuse and name the rest; other types may stop half-way. */
-  const appliesGoodPart = typeUrl === TYPE.cluster || typeUrl === TYPE.listener;
   let pending: Pending | undefined;
   /** The client waits for a first answer even if it is empty. */
   let owed = false;
@@ -58,6 +56,7 @@ export function createDeltaSync(typeUrl: TypeUrl): TypeSync<DeltaRequest> {
       if (subscription.wildcard) owed = !resumed;
       else for (const name of held.keys()) if (!wants(subscription, name)) forget(name);
     }
+    if (change.unsubscribed.length > 0 || change.wildcardChanged) refused.retain((name) => wants(subscription, name));
     if (first || change.subscribed.length > 0 || change.unsubscribed.length > 0 || change.wildcardChanged)
       clean = undefined;
     if (pending && incoming.nonce === pending.nonce) return answer(pending, incoming);
@@ -66,29 +65,40 @@ export function createDeltaSync(typeUrl: TypeUrl): TypeSync<DeltaRequest> {
 
   function forget(name: string): void {
     held.delete(name);
-    refused.delete(name);
     forced.delete(name);
   }
 
   function answer(response: Pending, incoming: DeltaRequest): Answer {
     pending = undefined;
     clean = undefined;
+    if (!incoming.error) {
+      acceptRemoved(response);
+      for (const resource of response.resources) accept(resource);
+      return { kind: 'ack', nonce: response.nonce };
+    }
+    const { message } = incoming.error;
+    const all = response.resources.map((resource) => resource.name);
+    const mentioned = refusedNames(message, all);
+    const names = new Set(mentioned.length > 0 ? mentioned : all);
+    const restApplied = appliedTheRest(message);
+    // Not told which one is at fault: all are, and nothing is sent a second time, or a client that refuses everything would get it for ever.
+    if (restApplied || mentioned.length === 0) acceptRemoved(response);
+    for (const resource of response.resources) {
+      if (names.has(resource.name)) refuse(resource);
+      else if (restApplied) accept(resource);
+    }
+    return { kind: 'nack', nonce: response.nonce, names: [...names], message };
+  }
+
+  function acceptRemoved(response: Pending): void {
     for (const name of response.removed) {
       held.delete(name);
       if (subscription.names.has(name)) absent.add(name);
     }
-    if (!incoming.error) {
-      for (const resource of response.resources) accept(resource);
-      return { kind: 'ack', nonce: response.nonce };
-    }
-    const all = response.resources.map((resource) => resource.name);
-    const mentioned = mentionedNames(incoming.error.message, all);
-    const names = new Set(mentioned.length > 0 ? mentioned : all);
-    for (const resource of response.resources) {
-      if (names.has(resource.name)) refused.add(resource.name, resource.version);
-      else if (appliesGoodPart) accept(resource);
-    }
-    return { kind: 'nack', nonce: response.nonce, names: [...names], message: incoming.error.message };
+  }
+
+  function refuse(resource: EncodedResource): void {
+    if (wants(subscription, resource.name)) refused.add(resource.name, resource.version);
   }
 
   function accept(resource: EncodedResource): void {

@@ -7,7 +7,7 @@
  * gone is not mentioned (the client drops it with the cluster or listener that names it).
  */
 import { contentHash } from '../lib/hash.ts';
-import { mentionedNames } from './refusal.ts';
+import { appliedTheRest, refusedNames } from './refusal.ts';
 import type { SotwRequest } from './request.ts';
 import { encodeSotwResponse } from './response.ts';
 import { applySotw, createSubscription, hasLegacyWildcard, wants } from './subscription.ts';
@@ -44,6 +44,7 @@ export function createSotwSync(typeUrl: TypeUrl): TypeSync<SotwRequest> {
     if (applySotw(subscription, typeUrl, incoming.names)) {
       clean = undefined;
       for (const name of held.keys()) if (!wants(subscription, name)) forget(name);
+      refused.retain((name) => wants(subscription, name));
       state = new Map([...state].filter(([name]) => held.has(name)));
       if (first && whole) owed = true;
     }
@@ -52,7 +53,6 @@ export function createSotwSync(typeUrl: TypeUrl): TypeSync<SotwRequest> {
 
   function forget(name: string): void {
     held.delete(name);
-    refused.delete(name);
     forced.delete(name);
   }
 
@@ -65,11 +65,13 @@ export function createSotwSync(typeUrl: TypeUrl): TypeSync<SotwRequest> {
       return { kind: 'ack', nonce };
     }
     const all = response.fresh.map((resource) => resource.name);
-    const mentioned = mentionedNames(incoming.error.message, all);
+    const mentioned = refusedNames(incoming.error.message, all);
     const names = new Set(mentioned.length > 0 ? mentioned : all);
-    for (const resource of response.fresh) if (names.has(resource.name)) refused.add(resource.name, resource.version);
-    // CDS and LDS apply what is good, and what is gone, of a response that they refuse; other types may stop half-way.
-    if (whole) accept(response, (name) => !names.has(name));
+    for (const resource of response.fresh)
+      if (names.has(resource.name) && wants(subscription, resource.name)) refused.add(resource.name, resource.version);
+    // Not told which one is at fault: all are, and what is gone counts as gone, or a client that refuses everything would get it for ever.
+    if (whole && (mentioned.length === 0 || appliedTheRest(incoming.error.message)))
+      accept(response, (name) => !names.has(name));
     return { kind: 'nack', nonce, names: [...names], message: incoming.error.message };
   }
 

@@ -14,11 +14,14 @@ import { type EncodedResource, TYPE, type TypedResources, type TypeUrl } from '.
 
 const NAMES = ['a', 'b', 'c', 'd'];
 
+/** What a client does with a response: takes it, refuses one, drops all because of one, refuses all without a name. */
+type Refuse = 'no' | 'named' | 'whole' | 'unnamed';
+
 type Op =
   | { kind: 'subscribe' | 'unsubscribe'; name: string }
   | { kind: 'change'; name: string; version: string | undefined }
   | { kind: 'toServer' }
-  | { kind: 'toClient'; refuse: 'no' | 'named' | 'unnamed' };
+  | { kind: 'toClient'; refuse: Refuse };
 
 const name = fc.constantFrom(...NAMES);
 const op: fc.Arbitrary<Op> = fc.oneof(
@@ -36,7 +39,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('toClient' as const),
-      refuse: fc.constantFrom('no', 'no', 'no', 'named', 'unnamed'),
+      refuse: fc.constantFrom('no', 'no', 'no', 'named', 'whole', 'unnamed'),
     }),
   },
 ) as fc.Arbitrary<Op>;
@@ -59,12 +62,23 @@ interface Client<Request> {
   subscribe(names: readonly string[]): void;
   unsubscribe(names: readonly string[]): void;
   /** Handles a response; `bad` are refused. */
-  receive(outgoing: Outgoing, refuse: 'no' | 'named' | 'unnamed'): void;
+  receive(outgoing: Outgoing, refuse: Refuse): void;
   readonly requests: Request[];
   readonly cache: ReadonlyMap<string, string>;
   wants(name: string): boolean;
   /** Name and version pairs refused so far. */
   readonly refused: ReadonlySet<string>;
+}
+
+/** Envoy's texts. */
+function nackOf(typeUrl: TypeUrl, refuse: Refuse, bad: string) {
+  const message = {
+    no: '',
+    named: `${partial(typeUrl) ? 'Error adding/updating cluster(s) ' : ''}${bad}: no`,
+    whole: `goo.gle/debugproto  \nname: "${bad}"\n: Proto constraint validation failed`,
+    unnamed: 'no',
+  }[refuse];
+  return { code: 3, message };
 }
 
 const partial = (typeUrl: TypeUrl) => typeUrl === TYPE.cluster || typeUrl === TYPE.listener;
@@ -127,13 +141,13 @@ function createDeltaClient(typeUrl: TypeUrl, legacyWildcard: boolean): Client<De
         if (cache.get(gotName) === version && !askedAgain.has('*'))
           expect(askedAgain, `${gotName} ${version} came again`).toContain(gotName);
         if (bad.has(gotName)) refused.add(`${gotName} ${version}`);
-        else if (bad.size > 0 && !partial(typeUrl)) continue;
+        else if (bad.size > 0 && (refuse === 'whole' || !partial(typeUrl))) continue;
         else if (wants(gotName)) cache.set(gotName, version);
       }
-      for (const removed of response.removedResources) cache.delete(removed);
+      if (bad.size === 0 || refuse !== 'whole') for (const removed of response.removedResources) cache.delete(removed);
       push({
         nonce: response.nonce,
-        error: bad.size > 0 ? { code: 3, message: refuse === 'named' ? `bad ${[...bad][0]}: no` : 'no' } : undefined,
+        error: bad.size > 0 ? nackOf(typeUrl, refuse, [...bad][0]!) : undefined,
       });
     },
   };
@@ -175,16 +189,17 @@ function createSotwClient(typeUrl: TypeUrl, legacyWildcard: boolean): Client<Sot
       if (!partial(typeUrl))
         for (const [each, was] of got) expect(cache.get(each), `${each} ${was} came again`).not.toBe(was);
       const fresh = [...got].filter(([each, was]) => wants(each) && cache.get(each) !== was).map(([each]) => each);
-      const bad = new Set(refuse === 'no' ? [] : refuse === 'named' ? fresh.slice(0, 1) : fresh);
+      const bad = new Set(refuse === 'no' ? [] : refuse === 'named' || refuse === 'whole' ? fresh.slice(0, 1) : fresh);
       for (const [each, was] of got) {
         if (bad.has(each)) refused.add(`${each} ${was}`);
-        else if (bad.size > 0 && !partial(typeUrl)) continue;
+        else if (bad.size > 0 && (refuse === 'whole' || !partial(typeUrl))) continue;
         else if (wants(each)) cache.set(each, was);
       }
-      if (partial(typeUrl)) for (const held of cache.keys()) if (!got.has(held)) cache.delete(held);
+      if (partial(typeUrl) && (bad.size === 0 || refuse !== 'whole'))
+        for (const held of cache.keys()) if (!got.has(held)) cache.delete(held);
       nonce = response.nonce;
       if (bad.size === 0) version = response.versionInfo;
-      push(bad.size > 0 ? { code: 3, message: refuse === 'named' ? `bad ${[...bad][0]}: no` : 'no' } : undefined);
+      push(bad.size > 0 ? nackOf(typeUrl, refuse, [...bad][0]!) : undefined);
     },
   };
 }
@@ -207,7 +222,7 @@ function run<Request>(
     if (request) sync.request(request);
     flush();
   };
-  const toClient = (refuse: 'no' | 'named' | 'unnamed') => {
+  const toClient = (refuse: Refuse) => {
     const outgoing = responses.shift();
     if (outgoing) client.receive(outgoing, refuse);
   };

@@ -57,7 +57,8 @@ export interface TypeSync<Request> {
 export interface Refused {
   add(name: string, version: string): void;
   has(resource: EncodedResource): boolean;
-  delete(name: string): void;
+  /** Forgets the names that the client does not want any more. */
+  retain(wanted: (name: string) => boolean): void;
 }
 
 export function createRefused(): Refused {
@@ -74,7 +75,9 @@ export function createRefused(): Refused {
       versions!.delete(resource.name);
       return false;
     },
-    delete: (name) => void versions?.delete(name),
+    retain(wanted) {
+      for (const name of versions?.keys() ?? []) if (!wanted(name)) versions!.delete(name);
+    },
   };
 }
 
