@@ -32,7 +32,8 @@ function weft(argv: readonly string[], onStdout: (text: string, stop: () => void
   for (const index of [1, 2, 3]) {
     child.stdio[index]!.on('data', (chunk: Buffer) => {
       texts[index] += chunk.toString();
-      if (index !== 3) onStdout(texts[index]!, () => child.kill('SIGTERM'));
+      // Once: a second signal ends the process at once, with 1.
+      if (index !== 3) onStdout(texts[index]!, () => child.killed || child.kill('SIGTERM'));
     });
   }
   return new Promise((resolve) => {
