@@ -13,7 +13,6 @@ import { requireMesh } from './require-mesh.ts';
 import { type Answer, type Call, EVERYONE, json, type Route } from './route.ts';
 
 const TAG = 'Inspect';
-const TITLE = 'Could not retrieve a resource';
 
 interface Sources {
   readonly store: ResourceStore;
@@ -106,9 +105,10 @@ function nextUrl(call: Call, offset: string): string {
 async function policyAndDataplanes(store: ResourceStore, kind: Kind, call: Call) {
   const { mesh = '', name = '' } = call.params;
   await requireMesh(store, mesh);
-  return inStage(TITLE, async () => {
+  const title = 'Could not retrieve policy';
+  return inStage(title, async () => {
     const policy = await store.get({ type: kind.type, mesh, name });
-    if (!policy) throw notFound(TITLE);
+    if (!policy) throw notFound(title);
     const { items } = await store.list({ type: 'Dataplane', mesh });
     const dataplanes = (items as readonly Resource<DataplaneSpec>[]).filter((dataplane) =>
       selectsDataplane(policy as Resource<InboundPolicySpec>, dataplane),
@@ -118,12 +118,12 @@ async function policyAndDataplanes(store: ResourceStore, kind: Kind, call: Call)
 }
 
 /** The proxy, and per policy kind every policy of its mesh. */
-async function dataplaneAndPolicies({ store, policyKinds }: Sources, call: Call) {
+async function dataplaneAndPolicies({ store, policyKinds }: Sources, call: Call, title: string) {
   const { mesh = '', name = '' } = call.params;
   await requireMesh(store, mesh);
-  return inStage(TITLE, async () => {
+  return inStage(title, async () => {
     const dataplane = (await store.get({ type: 'Dataplane', mesh, name })) as Resource<DataplaneSpec> | undefined;
-    if (!dataplane) throw notFound(TITLE);
+    if (!dataplane) throw notFound(title);
     const lists = await Promise.all(policyKinds.map((kind) => store.list({ type: kind.type, mesh })));
     const policies = policyKinds.map((kind, index) => ({
       kind,
@@ -134,7 +134,7 @@ async function dataplaneAndPolicies({ store, policyKinds }: Sources, call: Call)
 }
 
 async function policiesBody(sources: Sources, call: Call): Promise<Answer> {
-  const { dataplane, policies } = await dataplaneAndPolicies(sources, call);
+  const { dataplane, policies } = await dataplaneAndPolicies(sources, call, 'Could not get MatchedPolicies');
   const matched = policies
     .map(({ kind, items }) => [kind.type, policiesFor(dataplane, items).map(longMeta)] as const)
     .filter(([, metas]) => metas.length > 0);
@@ -143,7 +143,7 @@ async function policiesBody(sources: Sources, call: Call): Promise<Answer> {
 }
 
 async function oldRulesBody(sources: Sources, call: Call): Promise<Answer> {
-  const { dataplane, policies } = await dataplaneAndPolicies(sources, call);
+  const { dataplane, policies } = await dataplaneAndPolicies(sources, call, 'Could not get MatchedPolicies');
   const address = dataplane.spec.networking?.address ?? '';
   const items = policies.flatMap(({ kind, items }) =>
     inboundRules(dataplane, items).flatMap(({ inbound, fromRules }) =>
@@ -164,7 +164,7 @@ async function oldRulesBody(sources: Sources, call: Call): Promise<Answer> {
 }
 
 async function rulesBody(sources: Sources, call: Call): Promise<Answer> {
-  const { dataplane, policies } = await dataplaneAndPolicies(sources, call);
+  const { dataplane, policies } = await dataplaneAndPolicies(sources, call, 'Could not retrieve Dataplane');
   const rules = policies.flatMap(({ kind, items }) => {
     const perInbound = inboundRules(dataplane, items);
     if (perInbound.length === 0) return [];

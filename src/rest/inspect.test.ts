@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { AnySchema, anyPack } from '@bufbuild/protobuf/wkt';
 import { ClusterSchema } from '@weft/protos/envoy/config/cluster/v3/cluster_pb.js';
@@ -237,5 +239,25 @@ describe('policies of a proxy', () => {
       ],
     });
     expect((await api.call('GET', '/meshes/default/dataplanes/none/_rules')).status).toBe(404);
+  });
+});
+
+describe('the printer of generated configuration', () => {
+  it('knows every extension message that the generator uses', async () => {
+    const files = await Promise.all(
+      ['envoy', 'xds'].map((folder) => readdir(`src/${folder}`, { recursive: true, withFileTypes: true })),
+    );
+    const sources = files
+      .flat()
+      .filter((file) => file.isFile() && file.name.endsWith('.ts') && !file.name.endsWith('.test.ts'));
+    const texts = await Promise.all(sources.map((file) => readFile(join(file.parentPath, file.name), 'utf8')));
+    const used = texts.flatMap((text) =>
+      [...text.matchAll(/@weft\/protos\/(envoy\/extensions\/[^']+)_pb\.js/g)].map(([, path]) => path!),
+    );
+    // Parts of TLS contexts, never packed by themselves.
+    const packed = new Set(used.filter((path) => !path.endsWith('transport_sockets/tls/v3/common')));
+    const printer = await readFile('src/rest/xds-json.ts', 'utf8');
+    expect(packed.size).toBeGreaterThan(0);
+    expect([...packed].filter((path) => !printer.includes(`${path}_pb.js`))).toEqual([]);
   });
 });

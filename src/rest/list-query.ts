@@ -29,7 +29,9 @@ export function parseListRequest(query: URLSearchParams, title: string): ListReq
 function parseSize(text: string | null, title: string): number {
   if (text === null || text === '') return DEFAULT_SIZE;
   const size = /^[0-9]{1,9}$/.test(text) ? Number(text) : undefined;
-  if (size === undefined || size === 0) throw invalidSize(title, 'invalid format');
+  if (size === undefined) throw invalidSize(title, 'invalid format');
+  // In Kuma 0 is "everything"; here it is as much as one page may hold, and `next` leads on.
+  if (size === 0) return MAX_SIZE;
   if (size > MAX_SIZE) throw invalidSize(title, `invalid page size of ${size}. Maximum page size is ${MAX_SIZE}`);
   return size;
 }

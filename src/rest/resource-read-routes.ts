@@ -145,7 +145,7 @@ function printAs(
       return toKubernetes(kind, resource, { systemNamespace, ...(namespace === '' ? {} : { namespace }) });
     default:
       throw new Problem(400, GET_TITLE, 'Resource is not valid', {
-        violations: [{ field: 'format', message: 'format must be one of: k8s, kubernetes, universal' }],
+        violations: [{ field: 'format', message: '"format" must be one of ["k8s", "kubernetes", "universal"]' }],
       });
   }
 }

@@ -40,12 +40,13 @@ function resourceJson(resource: EncodedResource, registry: Registry): unknown {
   return { '@type': any.typeUrl, value: Buffer.from(any.value).toString('base64') };
 }
 
-/** Secrets are not generated here; should inline material ever be in a resource, it is masked as Kuma masks it: base64 of the words CERT, KEY, CA. */
+/** Secrets are not generated here; should inline material ever be in a resource, it is masked as Kuma masks it: base64 of the words CERT, KEY, CA. Types come first. */
 function masked(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(masked);
   if (value === null || typeof value !== 'object') return value;
+  const entries = Object.entries(value).sort(([a], [b]) => Number(b === '@type') - Number(a === '@type'));
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => {
+    entries.map(([key, inner]) => {
       const word = MASKED_FIELDS[key];
       return [key, word && isDataSource(inner) ? { inlineBytes: Buffer.from(word).toString('base64') } : masked(inner)];
     }),
