@@ -9,6 +9,7 @@
  * ```
  * It knows nothing of meshes and opens no port: `dataplane-server.ts` (or a test) hands it connections.
  */
+import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import {
   type ConnectionInjector,
@@ -158,9 +159,13 @@ export function createXdsServer(options: XdsServerOptions): XdsServer {
 
   async function close(graceMs: number): Promise<void> {
     for (const loop of loops) loop.end(new XdsError('unavailable', 'the control plane is stopping'));
-    const stopped = new Promise<void>((resolve) => grpc.tryShutdown(() => resolve()));
+    grpc.tryShutdown(() => undefined);
+    // The sessions end before their last bytes are out: what counts is that the connections are closed.
+    const flushed = Promise.all(
+      [...connections.values()].map((connection) => once(connection, 'close').catch(() => undefined)),
+    );
     const late = new Promise<void>((resolve) => clock.after(graceMs, resolve));
-    await Promise.race([stopped, late]);
+    await Promise.race([flushed, late]);
     grpc.forceShutdown();
     injector.destroy();
     for (const connection of connections.values()) connection.destroy();
