@@ -79,6 +79,7 @@ export function createApiClient(target: ApiTarget, options: ClientOptions): ApiC
         );
         return response;
       } catch (error) {
+        if (options.signal.aborted) throw new CliError('connection', `${request.doing}: interrupted`);
         throw connectionError(error, request.doing, target.url, stop?.aborted === true ? options.timeoutMs : undefined);
       }
     },
