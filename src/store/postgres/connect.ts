@@ -90,8 +90,9 @@ export function createPool(address: PostgresAddress, options: PostgresPoolOption
     idleTimeoutMillis: options.maxIdleMs ?? 30 * 60_000,
     ...(options.maxLifetimeMs !== undefined && { maxLifetimeSeconds: Math.ceil(options.maxLifetimeMs / 1000) }),
   });
-  // An idle connection broke: the pool has dropped it already, and the next call opens another.
-  pool.on('error', (error) => log.debug('idle connection to PostgreSQL lost', { error }));
+  // A broken connection is dropped: by the pool when idle, by `onConnection` when in use. Without a listener the error would end the process.
+  pool.on('connect', (client) => client.on('error', (error) => log.debug('connection to PostgreSQL lost', { error })));
+  pool.on('error', () => undefined);
   return pool;
 }
 
