@@ -21,7 +21,10 @@ export function scenarioOf(proxies: number, change: Partial<Scenario> = {}): Sce
 
 export const proxyName = (index: number) => `dp-${index}`;
 
-/** The Dataplane of the proxy with this index; `round` only moves its address. */
+/** A tag that one proxy alone has. */
+export const PROBE = { 'bench/probe': 'one' };
+
+/** The Dataplane of the proxy with this index; options make variants that never connect. */
 export function dataplane(
   scenario: Scenario,
   index: number,
@@ -38,8 +41,12 @@ export function dataplane(
       address,
       inbound: [
         {
-          port: 8000 + ((index % 50_000) & 4095),
-          tags: { 'kuma.io/service': serviceName(service), 'kuma.io/protocol': 'http' },
+          port: 8000,
+          tags: {
+            'kuma.io/service': serviceName(service),
+            'kuma.io/protocol': 'http',
+            ...(options.name === undefined && index === 0 ? PROBE : {}),
+          },
         },
       ],
       outbound: Array.from({ length: Math.min(scenario.outbounds, scenario.services) }, (_, nth) => ({
@@ -62,14 +69,18 @@ export function mesh(name: string, mtls: boolean): Document {
 }
 
 /** Allows one client, named by `marker`, so that the word appears in every listener that the policy reaches. */
-export function permission(scenario: Scenario, name: string, marker: string, service?: string): Document {
+export function permission(
+  scenario: Scenario,
+  name: string,
+  marker: string,
+  tags?: Readonly<Record<string, string>>,
+): Document {
   return {
     type: 'MeshTrafficPermission',
     mesh: scenario.mesh,
     name,
     spec: {
-      targetRef:
-        service === undefined ? { kind: 'Mesh' } : { kind: 'MeshSubset', tags: { 'kuma.io/service': service } },
+      targetRef: tags === undefined ? { kind: 'Mesh' } : { kind: 'MeshSubset', tags },
       from: [{ targetRef: { kind: 'MeshSubset', tags: { 'kuma.io/service': marker } }, default: { action: 'Allow' } }],
     },
   };

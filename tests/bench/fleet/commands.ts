@@ -17,6 +17,7 @@ export type Command =
       readonly url: string;
       readonly authorization: string;
       readonly protocol: Protocol;
+      readonly alwaysNode: boolean;
     }
   /** `proxies`: indices in order of start; all when absent. */
   | {

@@ -25,6 +25,8 @@ export interface EnvoyOptions {
   /** Value of the `authorization` header. */
   readonly authorization: string;
   readonly protocol: Protocol;
+  /** Sends the node in every request, as older Envoys do over delta; kuma-cp 2.11 refuses delta requests without it. */
+  readonly alwaysNode: boolean;
   readonly references: (type: TypeName, name: string, value: Uint8Array) => References;
 }
 
@@ -162,9 +164,10 @@ export function createEnvoy(options: EnvoyOptions): SimulatedEnvoy {
   function send(request: OutgoingRequest): void {
     if (!stream || stream.destroyed) return;
     counts.requests++;
-    const node = introduced ? undefined : options.node;
+    const node = introduced && !options.alwaysNode ? undefined : options.node;
+    const extensions = !introduced;
     introduced = true;
-    stream.write(frame(encodeRequest(protocol, { ...request, node })));
+    stream.write(frame(encodeRequest(protocol, { ...request, node, extensions })));
   }
 
   /** First request for a type on a stream: with what is held from an earlier one. */

@@ -11,6 +11,7 @@ export interface FleetTarget {
   readonly url: string;
   readonly authorization: string;
   readonly protocol: Protocol;
+  readonly alwaysNode: boolean;
 }
 
 /** The fleet process, seen from the benchmark. Failures of commands reject. */

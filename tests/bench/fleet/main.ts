@@ -13,8 +13,10 @@ async function run(command: Command): Promise<Reply> {
   switch (command.kind) {
     case 'start':
       for (let index = command.from; index < command.to; index++) {
-        const { url, authorization, protocol } = command;
-        envoys.push(createEnvoy({ node: node(command.scenario, index), url, authorization, protocol, references }));
+        const { url, authorization, protocol, alwaysNode } = command;
+        envoys.push(
+          createEnvoy({ node: node(command.scenario, index), url, authorization, protocol, alwaysNode, references }),
+        );
         // Sockets are opened in small batches, so that the fleet itself stays able to answer.
         if (index % 25 === 24) await sleep(0);
       }
