@@ -1,8 +1,19 @@
-import { type Document, isAlias, parseAllDocuments, stringify, visit, YAMLParseError } from 'yaml';
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  stringify,
+  visit,
+  YAMLParseError,
+} from 'yaml';
 import { plainJsonProblem } from './plain-json.ts';
 
-/** Longer texts are refused before they are parsed. */
-export const MAX_YAML_CHARS = 4 * 1024 * 1024;
+/** Longer texts are refused before they are parsed, unless the caller allows more: a second of work at the very most. */
+export const MAX_YAML_CHARS = 512 * 1024;
 /** How many values aliases may add to one document. */
 const MAX_ALIASES = 100;
 
@@ -29,25 +40,33 @@ export interface YamlDocument {
 /**
  * Every non-empty document of a YAML 1.2 (or JSON) text as plain JSON data. Throws `YamlError`, nothing else: for syntax, repeated keys,
  * `__proto__`, values without a JSON form, aliases that blow the document up, and too deep or too long texts.
+ * `maxChars` is for texts of the people who run the program.
  */
-export function parseYamlDocuments(text: string): readonly YamlDocument[] {
-  if (text.length > MAX_YAML_CHARS) throw new YamlError(`text is longer than ${MAX_YAML_CHARS} characters`);
+export function parseYamlDocuments(
+  text: string,
+  options: { readonly maxChars?: number } = {},
+): readonly YamlDocument[] {
+  const maxChars = options.maxChars ?? MAX_YAML_CHARS;
+  if (text.length > maxChars) throw new YamlError(`text is longer than ${maxChars} characters`);
   const tooDeep = nestingProblem(text);
   if (tooDeep !== undefined) throw tooDeep;
+  const lines = new LineCounter();
   let documents: readonly Document[];
   try {
     const parsed = parseAllDocuments(text, {
       version: '1.2',
       merge: true,
       logLevel: 'error',
+      lineCounter: lines,
+      prettyErrors: false,
       strict: true,
-      uniqueKeys: true,
+      uniqueKeys: false,
     });
     documents = Array.isArray(parsed) ? parsed : [];
   } catch (error) {
-    throw toYamlError(error);
+    throw toYamlError(error, lines);
   }
-  return documents.flatMap((document) => readDocument(document, text));
+  return documents.flatMap((document) => readDocument(document, lines));
 }
 
 /** YAML text of plain JSON data, in its key order, no line folding. */
@@ -55,33 +74,50 @@ export function toYaml(value: unknown): string {
   return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
 }
 
-function readDocument(document: Document, text: string): readonly YamlDocument[] {
+function readDocument(document: Document, lines: LineCounter): readonly YamlDocument[] {
   const problem = document.errors[0];
-  if (problem !== undefined) throw toYamlError(problem);
-  refuseAliasBombs(document);
+  if (problem !== undefined) throw toYamlError(problem, lines);
+  checkNodes(document, lines);
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (error) {
-    throw toYamlError(error);
+    throw toYamlError(error, lines);
   }
   if (value === null || value === undefined) return [];
   const unfit = plainJsonProblem(value);
-  const line = lineAt(text, document.contents?.range?.[0] ?? document.range?.[0] ?? 0);
+  const { line } = lines.linePos(document.contents?.range?.[0] ?? document.range?.[0] ?? 0);
   if (unfit !== undefined) throw new YamlError(unfit, { line, col: 1 });
   return [{ value, line }];
 }
 
-/** An alias inside its own anchor would make a value without end. */
-function refuseAliasBombs(document: Document): void {
-  let count = 0;
+/**
+ * What the parser would let through or pay too much for: an alias inside its own anchor (a value without end), an alias to nowhere,
+ * very many aliases, and repeated keys, which it looks for in quadratic time.
+ */
+function checkNodes(document: Document, lines: LineCounter): void {
+  const anchors = new Map<string, Node>();
+  let aliases = 0;
+  const refuse = (message: string, node: Node) => {
+    throw new YamlError(message, lines.linePos(node.range?.[0] ?? 0));
+  };
   visit(document, {
-    Alias(_key, node, path) {
-      count += 1;
-      if (count > MAX_ALIASES * 10) throw new YamlError('too many aliases');
-      const target = node.resolve(document);
-      if (target === undefined || isAlias(target) || path.includes(target))
-        throw new YamlError(`alias *${node.source} can't be resolved`);
+    Node(_key, node, path) {
+      if (isAlias(node)) {
+        aliases += 1;
+        const target = anchors.get(node.source);
+        if (aliases > MAX_ALIASES * 10) refuse('too many aliases', node);
+        if (target === undefined || path.includes(target)) refuse(`alias *${node.source} can't be resolved`, node);
+        return;
+      }
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+      if (!isMap(node)) return;
+      const keys = new Set<unknown>();
+      for (const { key } of node.items) {
+        if (!isScalar(key) || key.value === '<<') continue;
+        if (keys.has(key.value)) refuse(`key ${JSON.stringify(String(key.value).slice(0, 80))} is repeated`, key);
+        keys.add(key.value);
+      }
     },
   });
 }
@@ -96,22 +132,16 @@ function nestingProblem(text: string): YamlError | undefined {
     const char = text.charCodeAt(index);
     if (char === 0x5b || char === 0x7b) open += 1;
     else if (char === 0x5d || char === 0x7d) open = Math.max(0, open - 1);
-    if (open > 500) return new YamlError('nested too deep', { line: lineAt(text, index), col: 1 });
+    if (open > 500) return new YamlError('nested too deep');
   }
   return undefined;
 }
 
-function lineAt(text: string, offset: number): number {
-  let line = 1;
-  for (let index = text.indexOf('\n'); index !== -1 && index < offset; index = text.indexOf('\n', index + 1)) line += 1;
-  return line;
-}
-
-function toYamlError(error: unknown): YamlError {
+function toYamlError(error: unknown, lines: LineCounter): YamlError {
   if (error instanceof YamlError) return error;
   if (error instanceof YAMLParseError) {
-    const first = error.message.split('\n')[0]!.replace(/ at line [0-9]+, column [0-9]+:?$/, '');
-    return new YamlError(lowerFirst(first), error.linePos?.[0], error);
+    const message = error.message.includes('call stack') ? 'nested too deep' : lowerFirst(error.message);
+    return new YamlError(message, lines.linePos(error.pos[0]), error);
   }
   // What is left: aliases beyond the limit (ReferenceError) and nesting beyond the stack (RangeError).
   const reason =
