@@ -3,12 +3,11 @@ import type { DataplaneSpec } from '../../resources/kinds/dataplane.ts';
 import type { Resource } from '../../resources/resource.ts';
 import { selectionOf, selectsDataplane, selectsInbound } from './match.ts';
 import { comparePolicies, sortPolicies } from './order.ts';
-import type { PolicySpec } from './policy.ts';
 import type { TargetRef } from './target-ref.ts';
 
 type Labels = Record<string, string>;
 
-const policy = (targetRef: TargetRef | undefined, labels: Labels = {}, name = 'p'): Resource<PolicySpec> => ({
+const policy = (targetRef: TargetRef | undefined, labels: Labels = {}, name = 'p'): Resource => ({
   type: 'MeshTrafficPermission',
   meta: { mesh: 'm', name, labels, creationTime: '', modificationTime: '', version: '' },
   spec: targetRef === undefined ? {} : { targetRef },

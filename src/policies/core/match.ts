@@ -9,7 +9,7 @@ import {
   LABEL_POLICY_ROLE,
   LABEL_ZONE,
 } from '../../resources/well-known.ts';
-import { type PolicySpec, topTargetRef } from './policy.ts';
+import { topTargetRef } from './policy.ts';
 import type { TargetRef } from './target-ref.ts';
 
 /** What of one Dataplane a policy's top-level targetRef selects. */
@@ -27,7 +27,7 @@ const NOTHING: Selection = { inbounds: [], gateway: false };
  * `MeshGateway` and `MeshHTTPRoute` refer to resources that a sidecar is not matched by: they select nothing here.
  * Source: Kuma 2.11 `policies/core/matchers`, 2.14 for `sectionName` naming a port.
  */
-export function selectionOf(policy: Resource<PolicySpec>, dataplane: Resource<DataplaneSpec>): Selection {
+export function selectionOf(policy: Resource, dataplane: Resource<DataplaneSpec>): Selection {
   if (!sameZone(policy.meta, dataplane.meta) || !sameNamespace(policy.meta, dataplane.meta)) return NOTHING;
   const ref = topTargetRef(policy);
   switch (ref.kind) {
@@ -52,14 +52,14 @@ export function selectionOf(policy: Resource<PolicySpec>, dataplane: Resource<Da
 }
 
 /** True when the policy selects any part of the Dataplane. */
-export function selectsDataplane(policy: Resource<PolicySpec>, dataplane: Resource<DataplaneSpec>): boolean {
+export function selectsDataplane(policy: Resource, dataplane: Resource<DataplaneSpec>): boolean {
   const selection = selectionOf(policy, dataplane);
   return selection.gateway || selection.inbounds.length > 0;
 }
 
 /** True when the policy selects this inbound; inbounds are compared by address and port, as listeners are. */
 export function selectsInbound(
-  policy: Resource<PolicySpec>,
+  policy: Resource,
   dataplane: Resource<DataplaneSpec>,
   inbound: DataplaneInbound,
 ): boolean {

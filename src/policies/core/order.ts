@@ -1,6 +1,6 @@
 import type { Resource, ResourceMeta } from '../../resources/resource.ts';
 import { displayName, LABEL_ORIGIN, LABEL_POLICY_ROLE } from '../../resources/well-known.ts';
-import { type PolicySpec, topTargetRef } from './policy.ts';
+import { topTargetRef } from './policy.ts';
 import { TARGET_REF_KINDS, type TargetRef } from './target-ref.ts';
 
 const ORIGINS = ['', 'global', 'zone'];
@@ -10,7 +10,7 @@ const ROLES = ['system', 'producer', 'consumer', 'workload-owner'];
  * Precedence of two policies of one kind: negative when `a` is weaker. Sorted ascending, the later one wins.
  * Source: section 8 of the compatibility reference (Kuma 2.11 `matchers.SortByTargetRef`).
  */
-export function comparePolicies(a: Resource<PolicySpec>, b: Resource<PolicySpec>): number {
+export function comparePolicies(a: Resource, b: Resource): number {
   const left = topTargetRef(a);
   const right = topTargetRef(b);
   return (
@@ -26,7 +26,7 @@ export function comparePolicies(a: Resource<PolicySpec>, b: Resource<PolicySpec>
 }
 
 /** Policies in ascending precedence; a new list. */
-export function sortPolicies<T extends Resource<PolicySpec>>(policies: readonly T[]): readonly T[] {
+export function sortPolicies<T extends Resource>(policies: readonly T[]): readonly T[] {
   return [...policies].sort(comparePolicies);
 }
 

@@ -7,9 +7,10 @@ export interface PolicySpec {
   readonly targetRef?: TargetRef;
 }
 
-/** The proxies a policy is for; absent means the whole mesh. */
-export function topTargetRef(policy: Resource<PolicySpec>): TargetRef {
-  return policy.spec.targetRef ?? WHOLE_MESH;
+/** The proxies a policy is for; absent means the whole mesh. `policy` is of a policy kind. */
+export function topTargetRef(policy: Resource): TargetRef {
+  // The schema of every policy kind has this field, and only what passed it is stored.
+  return (policy.spec as PolicySpec).targetRef ?? WHOLE_MESH;
 }
 
 /** A shadow policy takes part in "what if" views only. */

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fromProtoJson } from '../proto-json.ts';
 import { type DataplaneSpec, dataplaneKind } from './dataplane.ts';
-import { storedDataplane } from './dataplane-stored.ts';
 
 const parse = (value: unknown): DataplaneSpec => fromProtoJson(dataplaneKind.schema, value);
 const violations = (value: unknown) => {
@@ -233,27 +232,5 @@ describe('Dataplane validation', () => {
       'networking.outbound[0].port',
       'networking.outbound[0].tags',
     ]);
-  });
-});
-
-describe('storedDataplane', () => {
-  it('puts the zone on every tag set and starts probed inbounds as not ready', () => {
-    const spec = parse(dataplane({ inbound: [inbound({ serviceProbe: { tcp: {} } }), inbound({ port: 81 })] }));
-    const stored = storedDataplane(spec, { zone: 'east', isNew: true });
-    expect(stored.networking?.inbound).toEqual([
-      {
-        port: 8080,
-        tags: { ...service, 'kuma.io/zone': 'east' },
-        serviceProbe: { tcp: {} },
-        state: 'NotReady',
-        health: { ready: false },
-      },
-      { port: 81, tags: { ...service, 'kuma.io/zone': 'east' } },
-    ]);
-  });
-
-  it('leaves the state alone on update', () => {
-    const spec = parse(dataplane({ inbound: [inbound({ serviceProbe: { tcp: {} } })] }));
-    expect(storedDataplane(spec, { zone: '', isNew: false }).networking?.inbound?.[0]?.state).toBeUndefined();
   });
 });
