@@ -209,20 +209,25 @@ describe('what is no resource', () => {
     );
     expect(error.code).toBe('invalid');
     expect(error.violations).toEqual([
-      { field: 'spec.targetRef.name', message: 'in body must be of type string: "integer"' },
+      { field: 'spec.targetRef.name', message: 'in body must be of type string: "number"' },
       { field: 'spec.targetRef.extra', message: 'in body is a forbidden property' },
       { field: 'spec.from[0].targetRef', message: 'in body is required' },
       { field: 'spec.from[0].default.action', message: 'in body should be one of [Allow Deny AllowWithShadowDeny]' },
       {
         field: 'spec.from[1].targetRef.kind',
-        message: expect.stringMatching(/^in body should be one of \[Mesh .*MeshHTTPRoute\]$/),
+        message: expect.stringMatching(/^in body should be one of \[Mesh .*Dataplane\]$/),
       },
-      { field: 'spec.from[2]', message: 'in body must be of type object: "integer"' },
+      { field: 'spec.from[2]', message: 'in body must be of type object: "number"' },
       { field: 'spec.rules', message: 'in body must be of type array: "string"' },
     ]);
   });
 
-  it('reports a wrong type of a new-model body without a field', () => {
+  it('reports what is wrong above spec of a new-model body without a field', () => {
+    const { spec: _spec, ...bare } = PERMISSION;
+    expect(failure(() => parse(bare)).violations).toEqual([{ field: '', message: '.spec in body is required' }]);
+    expect(failure(() => parse({ ...PERMISSION, name: 5 })).violations).toEqual([
+      { field: '', message: 'name in body must be of type string: "number"' },
+    ]);
     const error = failure(() => parseUniversal(kind('MeshTrafficPermission'), { ...PERMISSION, type: 'MeshTimeout' }));
     expect(error.violations).toEqual([{ field: '', message: 'type in body should be one of [MeshTrafficPermission]' }]);
   });

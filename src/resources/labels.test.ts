@@ -19,7 +19,7 @@ const labelsOf = (object: { type: string }, context = ZONE) => {
 
 describe('computeLabels', () => {
   it('says mesh, origin, zone and environment on what a zone makes', () => {
-    expect(labelsOf({ type: 'MeshTrafficPermission', mesh: 'm1', name: 'a' } as { type: string })).toEqual({
+    expect(labelsOf({ type: 'MeshTrafficPermission', mesh: 'm1', name: 'a', spec: {} } as { type: string })).toEqual({
       'kuma.io/env': 'universal',
       'kuma.io/mesh': 'm1',
       'kuma.io/origin': 'zone',
@@ -52,6 +52,7 @@ describe('computeLabels', () => {
       type: 'MeshTrafficPermission',
       mesh: 'm1',
       name: 'a',
+      spec: {},
       labels: { 'kuma.io/origin': 'global', team: 'x' },
     };
     expect(labelsOf(copy)).toEqual({ 'kuma.io/mesh': 'm1', 'kuma.io/origin': 'global', team: 'x' });

@@ -21,10 +21,10 @@ export function parseUniversal(kind: Kind, body: unknown): ParsedBody {
   if (!isJsonObject(body)) throw malformed(kind.type, 'expected an object');
   const type = metaText(kind, body, 'type');
   if (kind.model === 'spec' && type !== kind.type) {
-    throw new ResourceParseError('invalid', `invalid ${kind.type} object: type is "${type}"`, [
-      { field: '', message: `type in body should be one of [${kind.type}]` },
-    ]);
+    throw invalidAboveSpec(kind, `type in body should be one of [${kind.type}]`);
   }
+  if (kind.model === 'spec' && (body['spec'] ?? undefined) === undefined)
+    throw invalidAboveSpec(kind, '.spec in body is required');
   const spec = parseSpec(kind, kind.model === 'inline' ? body : body['spec']);
   const status = parseStatus(kind, body['status']);
   const meta = {
@@ -63,8 +63,16 @@ export function toUniversal(kind: Kind, resource: Resource): Readonly<Record<str
 function metaText(kind: Kind, body: Readonly<Record<string, unknown>>, field: 'type' | 'mesh' | 'name'): string {
   const value = body[field];
   if (value === undefined || value === null) return '';
-  if (typeof value !== 'string') throw malformed(kind.type, `${field}: expected a string, got ${typeof value}`);
-  return value;
+  if (typeof value === 'string') return value;
+  if (kind.model === 'inline') throw malformed(kind.type, `${field}: expected a string, got ${typeof value}`);
+  throw invalidAboveSpec(
+    kind,
+    `${field} in body must be of type string: "${Array.isArray(value) ? 'array' : typeof value}"`,
+  );
+}
+
+function invalidAboveSpec(kind: Kind, message: string): ResourceParseError {
+  return new ResourceParseError('invalid', `invalid ${kind.type} object: ${message}`, [{ field: '', message }]);
 }
 
 /** Labels of a Universal or Kubernetes object: strings only. */

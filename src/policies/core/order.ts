@@ -1,8 +1,20 @@
 import type { Resource, ResourceMeta } from '../../resources/resource.ts';
 import { displayName, LABEL_ORIGIN, LABEL_POLICY_ROLE } from '../../resources/well-known.ts';
 import { topTargetRef } from './policy.ts';
-import { TARGET_REF_KINDS, type TargetRef } from './target-ref.ts';
+import type { TargetRef, TargetRefKind } from './target-ref.ts';
 
+/** The more exactly a kind says who is meant, the stronger it is. */
+const KINDS: readonly TargetRefKind[] = [
+  'Mesh',
+  'Dataplane',
+  'MeshSubset',
+  'MeshGateway',
+  'MeshService',
+  'MeshExternalService',
+  'MeshMultiZoneService',
+  'MeshServiceSubset',
+  'MeshHTTPRoute',
+];
 const ORIGINS = ['', 'global', 'zone'];
 const ROLES = ['system', 'producer', 'consumer', 'workload-owner'];
 
@@ -14,7 +26,7 @@ export function comparePolicies(a: Resource, b: Resource): number {
   const left = topTargetRef(a);
   const right = topTargetRef(b);
   return (
-    TARGET_REF_KINDS.indexOf(left.kind) - TARGET_REF_KINDS.indexOf(right.kind) ||
+    KINDS.indexOf(left.kind) - KINDS.indexOf(right.kind) ||
     dataplaneRank(left) - dataplaneRank(right) ||
     originRank(a.meta) - originRank(b.meta) ||
     listenerTags(left) - listenerTags(right) ||

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import type { DeepReadonly } from '../../resources/proto-json.ts';
 
-/** Every targetRef kind, in order of precedence: later wins. Source: Kuma 2.11 `common/v1alpha1`. */
-export const TARGET_REF_KINDS = [
+/** Every targetRef kind, in the order in which error texts list them. Source: Kuma 2.11 `common/v1alpha1`. */
+const TARGET_REF_KINDS = [
   'Mesh',
-  'Dataplane',
   'MeshSubset',
   'MeshGateway',
   'MeshService',
@@ -12,6 +11,7 @@ export const TARGET_REF_KINDS = [
   'MeshMultiZoneService',
   'MeshServiceSubset',
   'MeshHTTPRoute',
+  'Dataplane',
 ] as const;
 
 export type TargetRefKind = (typeof TARGET_REF_KINDS)[number];

@@ -1,3 +1,4 @@
+import { validateName } from '../name.ts';
 import type { Violation } from '../resource.ts';
 import { isHostName, isIP, isRequestUri } from './address.ts';
 import type { DataplaneInbound, DataplaneNetworking, DataplaneOutbound, DataplaneSpec } from './dataplane.ts';
@@ -189,6 +190,7 @@ function reachableBackends(networking: DataplaneNetworking): readonly Violation[
     if (!BACKEND_KINDS.includes(ref.kind)) {
       out.push({ field: `${path}.kind`, message: `invalid value. Available values are: ${BACKEND_KINDS.join(',')}` });
     }
+    if (ref.name !== undefined) out.push(...validateName(ref.name, `${path}.name`));
     if (ref.name === undefined && ref.namespace === undefined && !hasLabels) {
       out.push({ field: `${path}.name`, message: 'name or labels are required' });
     }
