@@ -1,8 +1,21 @@
-import type { HeldLeaf, TrustBundle } from '../identity/identity.ts';
-import type { MeshSnapshot } from '../mesh/snapshot.ts';
-import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
+import type { MeshSnapshot, ServiceView } from '../mesh/snapshot.ts';
+import { type DataplaneSpec, isBuiltinGateway } from '../resources/kinds/dataplane.ts';
 import type { Resource } from '../resources/resource.ts';
-import type { EncodedResource, ResourceSet } from '../xds-server/xds.ts';
+import type { ResourceSet } from '../xds-server/xds.ts';
+import type { GenerationMemos, ProxyMemo } from './cache.ts';
+import { GenerateError } from './error.ts';
+import { type MeshFeatures, meshFeatures } from './mesh-features.ts';
+import { createResourceCollector } from './resource-set.ts';
+import { addAdmin } from './sidecar/admin.ts';
+import { type SidecarContext, trafficRedirect } from './sidecar/context.ts';
+import { addDirectAccess } from './sidecar/direct-access.ts';
+import { addInbounds } from './sidecar/inbound.ts';
+import { addOutbounds } from './sidecar/outbound.ts';
+import { addPassthrough } from './sidecar/passthrough.ts';
+import { addProbes } from './sidecar/probes.ts';
+
+export { createGenerationCache, type GenerationCacheOptions, MASKED_ADMIN_TLS } from './cache.ts';
+export { GenerateError } from './error.ts';
 
 /** What the proxy said of itself in the xDS node metadata (put there by the bootstrap). */
 export interface ProxyMetadata {
@@ -15,6 +28,8 @@ export interface ProxyMetadata {
   readonly features: readonly string[];
   readonly workdir: string;
   readonly ipv6Enabled: boolean;
+  /** The launcher serves the application's probes itself. Absent: no. */
+  readonly appProbeProxyEnabled?: boolean;
 }
 
 /** Server side of the Envoy admin listener: only a client with a certificate of this CA gets in. */
@@ -42,8 +57,112 @@ export interface Generated {
  */
 export interface GenerationCache {
   readonly adminTls: AdminTls | undefined;
+  /** Zone of this control plane; `undefined`: none is preferred. */
+  readonly zone: string | undefined;
+  readonly internalCidrs: readonly string[];
+  /** Only generation itself looks in here. */
+  readonly memos: GenerationMemos;
 }
 
-export type GenerateSidecar = (proxy: ProxyInput, snapshot: MeshSnapshot, cache: GenerationCache, options?: { shadow?: boolean }) => Generated;
-export type IdentitySecret = (mesh: string, leaf: HeldLeaf) => EncodedResource;
-export type TrustBundleSecret = (bundle: TrustBundle) => EncodedResource;
+/** The kind whose policies are in here so far. */
+const PERMISSIONS = 'MeshTrafficPermission';
+
+/**
+ * Everything one sidecar's Envoy should have. Pure but for the cache, which changes no result; equal input gives equal bytes. When nothing it
+ * depends on changed since the last call for the same `metadata` object, the last result itself is returned; a type whose resources are all as
+ * before keeps its map. Throws `GenerateError`.
+ */
+export function generateSidecar(
+  proxy: ProxyInput,
+  snapshot: MeshSnapshot,
+  cache: GenerationCache,
+  options: { readonly shadow?: boolean } = {},
+): Generated {
+  const { dataplane, metadata } = proxy;
+  const { memos } = cache;
+  const shadow = options.shadow ?? false;
+  const mesh = meshFeatures(snapshot, memos);
+  const permissions = snapshot.policies.get(PERMISSIONS) ?? memos.noPolicies;
+  const known = memos.proxies.get(metadata);
+  const before = known?.mesh === snapshot.name && known.name === dataplane.meta.name ? known : undefined;
+  if (!shadow && before !== undefined && isCurrent(before, dataplane, snapshot, mesh, permissions)) {
+    return before.generated;
+  }
+  const generated = generate(
+    {
+      dataplane,
+      networking: dataplane.spec.networking ?? {},
+      metadata,
+      snapshot,
+      mesh,
+      permissions,
+      shadow,
+      cache,
+      redirect: trafficRedirect(dataplane.spec, metadata),
+    },
+    before?.generated,
+  );
+  if (!shadow) {
+    memos.proxies.set(metadata, {
+      mesh: snapshot.name,
+      name: dataplane.meta.name,
+      spec: dataplane.spec,
+      labels: dataplane.meta.labels,
+      features: mesh,
+      policies: permissions,
+      views: viewsOf(generated.services, snapshot),
+      generated,
+    });
+  }
+  return generated;
+}
+
+function generate(context: SidecarContext, before: Generated | undefined): Generated {
+  if (isBuiltinGateway(context.dataplane.spec)) {
+    throw new GenerateError(
+      'networking.gateway.type',
+      `generate configuration of dataplane "${context.dataplane.meta.name}": builtin gateways are not supported`,
+    );
+  }
+  const out = createResourceCollector();
+  const services = new Set<string>();
+  addAdmin(context, out);
+  addPassthrough(context, out);
+  addInbounds(context, out);
+  addOutbounds(context, out, services);
+  const direct = addDirectAccess(context, out);
+  addProbes(context, out);
+  if (direct !== 'all') for (const service of direct) services.add(service);
+  const resources = out.finish(before?.resources);
+  const used = direct === 'all' ? 'all' : services;
+  if (before !== undefined && resources === before.resources && sameServices(used, before.services)) return before;
+  return { resources, services: used };
+}
+
+/** True when everything that `memo` was made from is still the same object, or says the same. */
+function isCurrent(
+  memo: ProxyMemo,
+  dataplane: Resource<DataplaneSpec>,
+  snapshot: MeshSnapshot,
+  mesh: MeshFeatures,
+  permissions: readonly Resource[],
+): boolean {
+  if (memo.spec !== dataplane.spec || memo.labels !== dataplane.meta.labels) return false;
+  if (memo.features.key !== mesh.key || memo.policies !== permissions || memo.generated.services === 'all')
+    return false;
+  for (const [service, view] of memo.views) if (snapshot.services.get(service) !== view) return false;
+  return true;
+}
+
+function viewsOf(
+  services: Generated['services'],
+  snapshot: MeshSnapshot,
+): ReadonlyMap<string, ServiceView | undefined> {
+  if (services === 'all') return new Map();
+  return new Map([...services].map((service) => [service, snapshot.services.get(service)]));
+}
+
+function sameServices(a: Generated['services'], b: Generated['services']): boolean {
+  if (a === 'all' || b === 'all') return a === b;
+  return a.size === b.size && [...a].every((service) => b.has(service));
+}

@@ -1,0 +1,140 @@
+/** TLS contexts and secrets of mesh mTLS. Source: compatibility reference 2.2; Kuma 2.11 `pkg/xds/envoy/tls/v3`. */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { TransportSocketSchema } from '@weft/protos/envoy/config/core/v3/base_pb.js';
+import { ApiVersion } from '@weft/protos/envoy/config/core/v3/config_source_pb.js';
+import {
+  SubjectAltNameMatcher_SanType as SanType,
+  type SubjectAltNameMatcherSchema,
+} from '@weft/protos/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import {
+  type SdsSecretConfigSchema,
+  SecretSchema,
+} from '@weft/protos/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import {
+  type CommonTlsContextSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '@weft/protos/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { encode, packAny } from './encode.ts';
+import { identitySecretName, trustBundleSecretName } from './names.ts';
+
+export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
+type SanMatcher = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
+
+/** Says "this is mesh mTLS", so that an inbound can tell it from the application's own TLS. */
+export const MESH_ALPN = 'kuma';
+/** DNS name in the certificate the control plane shows to a proxy's admin listener. */
+export const ADMIN_CLIENT_SAN = 'kuma-cp';
+
+/** Server side of an inbound: a client certificate of this mesh is required. */
+export function meshServerTls(mesh: string): TransportSocketInit {
+  return {
+    name: 'envoy.transport_sockets.tls',
+    configType: {
+      case: 'typedConfig',
+      value: packAny(DownstreamTlsContextSchema, {
+        commonTlsContext: meshTlsContext(mesh, [uriPrefix(`spiffe://${mesh}/`)]),
+        requireClientCertificate: true,
+      }),
+    },
+  };
+}
+
+/** Client side towards a destination: its certificate must be one of these `services`; none: of any service of the mesh. */
+export function meshClientTls(mesh: string, services: readonly string[], sni: string): TransportSocketInit {
+  const matchers =
+    services.length === 0
+      ? [uriPrefix(`spiffe://${mesh}/`)]
+      : services.map((service) => uriExact(`spiffe://${mesh}/${service}`));
+  return {
+    name: 'envoy.transport_sockets.tls',
+    configType: {
+      case: 'typedConfig',
+      value: packAny(UpstreamTlsContextSchema, {
+        commonTlsContext: { ...meshTlsContext(mesh, matchers), alpnProtocols: [MESH_ALPN] },
+        sni,
+      }),
+    },
+  };
+}
+
+/** Server side of the admin listener: only the control plane gets in. All PEM. */
+export function adminServerTls(tls: { caPem: string; certPem: string; keyPem: string }): TransportSocketInit {
+  return {
+    name: 'envoy.transport_sockets.tls',
+    configType: {
+      case: 'typedConfig',
+      value: packAny(DownstreamTlsContextSchema, {
+        requireClientCertificate: true,
+        commonTlsContext: {
+          tlsCertificates: [{ certificateChain: inlinePem(tls.certPem), privateKey: inlinePem(tls.keyPem) }],
+          validationContextType: {
+            case: 'validationContext',
+            value: {
+              trustedCa: inlinePem(tls.caPem),
+              matchTypedSubjectAltNames: [{ sanType: SanType.DNS, matcher: exact(ADMIN_CLIENT_SAN) }],
+            },
+          },
+        },
+      }),
+    },
+  };
+}
+
+/** Encoded SDS secret with a leaf. Chain and key are PEM, leaf first. */
+export function tlsCertificateSecret(name: string, chainPem: string, keyPem: string): Uint8Array {
+  return encode(SecretSchema, {
+    name,
+    type: {
+      case: 'tlsCertificate',
+      value: { certificateChain: inlinePem(chainPem), privateKey: inlinePem(keyPem) },
+    },
+  });
+}
+
+/** Encoded SDS secret with what to trust, PEM. */
+export function validationSecret(name: string, caPem: string): Uint8Array {
+  return encode(SecretSchema, {
+    name,
+    type: { case: 'validationContext', value: { trustedCa: inlinePem(caPem) } },
+  });
+}
+
+function meshTlsContext(
+  mesh: string,
+  matchTypedSubjectAltNames: readonly SanMatcher[],
+): MessageInitShape<typeof CommonTlsContextSchema> {
+  return {
+    tlsCertificateSdsSecretConfigs: [sdsOverAds(identitySecretName(mesh))],
+    validationContextType: {
+      case: 'combinedValidationContext',
+      value: {
+        defaultValidationContext: { matchTypedSubjectAltNames: [...matchTypedSubjectAltNames] },
+        validationContextSdsSecretConfig: sdsOverAds(trustBundleSecretName(mesh)),
+      },
+    },
+  };
+}
+
+function sdsOverAds(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
+  return {
+    name,
+    sdsConfig: { resourceApiVersion: ApiVersion.V3, configSourceSpecifier: { case: 'ads', value: {} } },
+  };
+}
+
+function uriExact(value: string): SanMatcher {
+  return { sanType: SanType.URI, matcher: exact(value) };
+}
+
+function uriPrefix(value: string): SanMatcher {
+  return { sanType: SanType.URI, matcher: { matchPattern: { case: 'prefix', value } } };
+}
+
+function exact(value: string): SanMatcher['matcher'] {
+  return { matchPattern: { case: 'exact', value } };
+}
+
+function inlinePem(pem: string): { specifier: { case: 'inlineBytes'; value: Uint8Array } } {
+  return { specifier: { case: 'inlineBytes', value: Buffer.from(pem, 'utf8') } };
+}
