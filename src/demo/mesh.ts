@@ -39,7 +39,7 @@ export interface DemoMesh extends AsyncDisposable {
   startServices(): Promise<void>;
   /** Both proxies at once; resolves with the first answer of `api` through both, after so many milliseconds. */
   startProxies(envoyPath: string): Promise<number>;
-  /** Rejects when a process ended by itself or `signal` aborted; never resolves. */
+  /** Rejects with `child_ended` when a process ended by itself; never resolves. */
   readonly failed: Promise<never>;
 }
 
@@ -64,11 +64,9 @@ export async function createDemoMesh(options: DemoMeshOptions): Promise<DemoMesh
   const children: Child[] = [];
   const fail = Promise.withResolvers<never>();
   fail.promise.catch(() => {});
-  const onAbort = () => fail.reject(options.signal.reason);
-  options.signal.addEventListener('abort', onAbort, { once: true });
-  if (options.signal.aborted) onAbort();
-  // Aborts what still waits when the mesh is closed.
+  // Ends what still waits when the mesh is closed.
   const closing = new AbortController();
+  const waiting = AbortSignal.any([closing.signal, options.signal]);
 
   const setpriv = lookUpProgram('setpriv', options.env) ?? '';
   const start = (name: string, args: readonly string[]) => {
@@ -78,11 +76,10 @@ export async function createDemoMesh(options: DemoMeshOptions): Promise<DemoMesh
     children.push(child);
   };
   const until = <T>(what: string, timeoutMs: number, everyMs: number, check: () => Promise<T | undefined>) =>
-    Promise.race([poll(what, timeoutMs, everyMs, closing.signal, check), fail.promise]);
+    Promise.race([poll(what, timeoutMs, everyMs, waiting, check), fail.promise]);
   const close = async () => {
     closing.abort();
-    options.signal.removeEventListener('abort', onAbort);
-    // Services last but the control plane: proxies end while it still runs, so that it sees them go.
+    // Proxies first, while the control plane still runs and sees them go.
     for (const group of [children.filter(({ name }) => name.startsWith('proxy')), children]) {
       await Promise.all(group.map((child) => child.stop(STOP_GRACE_MS)));
     }
