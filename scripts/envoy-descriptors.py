@@ -22,14 +22,57 @@ def wanted(name: str) -> bool:
 
 files: dict[str, descriptor_pb2.FileDescriptorProto] = {}
 
+# Annotations (validation rules, versioning) are of no use here, and parsing them at start costs more than all the rest.
+ANNOTATIONS = ("validate/", "udpa/annotations/", "xds/annotations/", "envoy/annotations/")
+
+
+def without_annotations(message) -> None:
+    for field in [*message.field, *message.extension]:
+        packed = field.options.packed if field.options.HasField("packed") else None
+        field.ClearField("options")
+        if packed is not None:
+            field.options.packed = packed
+    for oneof in message.oneof_decl:
+        oneof.ClearField("options")
+    for enum in message.enum_type:
+        plain_enum(enum)
+    for nested in message.nested_type:
+        without_annotations(nested)
+    is_map = message.options.map_entry
+    message.ClearField("options")
+    if is_map:
+        message.options.map_entry = True
+
+
+def plain_enum(enum) -> None:
+    enum.ClearField("options")
+    for value in enum.value:
+        value.ClearField("options")
+
 
 def add(descriptor) -> None:
-    if descriptor.name in files:
+    if descriptor.name in files or descriptor.name.startswith(ANNOTATIONS):
         return
     for dependency in descriptor.dependencies:
         add(dependency)
     proto = descriptor_pb2.FileDescriptorProto()
     descriptor.CopyToProto(proto)
+    if not descriptor.name.startswith("google/protobuf/"):
+        kept = [name for name in proto.dependency if not name.startswith(ANNOTATIONS)]
+        if len(kept) != len(proto.dependency):
+            proto.ClearField("public_dependency")
+            proto.ClearField("weak_dependency")
+            del proto.dependency[:]
+            proto.dependency.extend(kept)
+        for message in proto.message_type:
+            without_annotations(message)
+        for enum in proto.enum_type:
+            plain_enum(enum)
+        for service in proto.service:
+            service.ClearField("options")
+            for method in service.method:
+                method.ClearField("options")
+        proto.ClearField("options")
     files[descriptor.name] = proto
 
 

@@ -198,6 +198,8 @@ function adsCluster(input: BootstrapInput): Record<string, unknown> {
   return {
     name: 'ads_cluster',
     type: isIP(input.xdsHost) === 0 ? 'STRICT_DNS' : 'STATIC',
+    // A control plane may listen on 127.0.0.1 only, where `localhost` is ::1 first.
+    ...(input.xdsHost === 'localhost' ? { dns_lookup_family: 'V4_PREFERRED' } : {}),
     connect_timeout: seconds(input.xdsConnectTimeoutMs),
     upstream_connection_options: KEEPALIVE,
     typed_extension_protocol_options: HTTP2,

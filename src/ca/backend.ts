@@ -12,9 +12,12 @@ export interface TrustAnchors {
 
 /** One leaf to sign. The workload's private key is never in it. */
 export interface SigningRequest {
-  /** DER of a PKCS#10 request whose SAN extension holds exactly `uriSans`. */
-  readonly csr: Uint8Array;
-  /** SubjectPublicKeyInfo (DER) of the request, for signers that build the leaf themselves. */
+  /**
+   * DER of a PKCS#10 request whose SAN extension holds exactly `uriSans`. Made when first asked for: signers that build the leaf
+   * from `publicKey` themselves never pay for it.
+   */
+  readonly csr: () => Promise<Uint8Array>;
+  /** SubjectPublicKeyInfo (DER) of the workload's key. */
   readonly publicKey: Uint8Array;
   /** URI SANs in order: `spiffe://<mesh>/<service>` ..., then `kuma://<tag>/<value>` ... */
   readonly uriSans: readonly string[];
@@ -68,9 +71,19 @@ export interface CaDependencies {
   readonly now: () => number;
 }
 
+/** What one backend may be asked at once. */
+export interface CaLimits {
+  /** Signings in flight. */
+  readonly concurrency: number;
+  /** Signings started per second; absent: as many as it takes. */
+  readonly perSecond?: number;
+}
+
 /** One type of CA backend: `builtin`, `provided`, later `vault`, `acmpca`, `certmanager`. Listed in `ca/index.ts`. */
 export interface CaBackendKind {
   readonly type: string;
+  /** Absent: 32 signings in flight. */
+  readonly limits?: CaLimits;
   /** Every violation of `conf`; `path` is `mtls.backends[i].conf`. May read secrets and files. */
   validate(config: BackendConfig, path: string, deps: CaDependencies): Promise<readonly Violation[]>;
   /** Names of the mesh Secrets this backend stands on: they can't be deleted while it is listed. */

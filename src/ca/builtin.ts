@@ -1,0 +1,131 @@
+/** `builtin`, a Kuma backend: the control plane makes a CA of its own per mesh and keeps it in two mesh Secrets. */
+import { isIP } from 'node:net';
+import type { Violation } from '../resources/resource.ts';
+import { createMeshCa } from '../x509/certificate.ts';
+import { generateEcKey, generateRsaKey, toTraditionalPem } from '../x509/key.ts';
+import { type BackendConfig, type CaBackendKind, type CaDependencies, CaError } from './backend.ts';
+import { readDuration, readLeafKeyType, readStruct, readUint32 } from './conf.ts';
+import { readKeyPair } from './key-pair.ts';
+import { createLocalBackend } from './local-backend.ts';
+import { CLOCK_SKEW_MS, type LocalCa } from './local-signer.ts';
+
+const TEN_YEARS_MS = 10 * 365 * 86_400_000;
+/** X.509 dates end with the year 9999. */
+const LAST_DATE_MS = Date.UTC(9999, 11, 31);
+
+/** Names of the two Secrets a builtin CA lives in. Source: Kuma 2.11. */
+export function builtinSecretNames(mesh: string, backend: string): { readonly cert: string; readonly key: string } {
+  return { cert: `${mesh}.ca-builtin-cert-${backend}`, key: `${mesh}.ca-builtin-key-${backend}` };
+}
+
+interface BuiltinConf {
+  /** 0: ECDSA P-256. */
+  readonly rsaBits: number;
+  readonly expirationMs: number;
+}
+
+function readConf(conf: BackendConfig['conf'], path: string): { conf: BuiltinConf; violations: Violation[] } {
+  const violations: Violation[] = [];
+  const caCert = readStruct(conf, 'caCert', path, violations) ?? {};
+  const rsaBits = readUint32(caCert['RSAbits'], 'caCert.RSAbits', path, violations) ?? 0;
+  if (rsaBits !== 0 && (rsaBits < 2048 || rsaBits > 8192)) {
+    violations.push({
+      field: `${path}.caCert.RSAbits`,
+      message: 'has to be from 2048 to 8192; leave it out for an ECDSA P-256 CA',
+    });
+  }
+  const expirationMs = readDuration(caCert['expiration'], 'caCert.expiration', path, violations) ?? TEN_YEARS_MS;
+  readLeafKeyType(conf, path, violations);
+  return { conf: { rsaBits, expirationMs }, violations };
+}
+
+export const builtinCa: CaBackendKind = {
+  type: 'builtin',
+  limits: { concurrency: 4 },
+
+  async validate(config, path, deps) {
+    const { conf, violations } = readConf(config.conf, path);
+    const secret = builtinSecretNames(config.mesh, config.name).cert;
+    // The doubled path is Kuma's and clients know it (compatibility reference, 1.3 and 12).
+    const field = `${path}.mtls.backends.name`;
+    if (secret.length > 255) violations.push({ field, message: 'Backend name is too long. Max length: 255' });
+    if (!isLowerCaseDnsName(secret))
+      violations.push({ field, message: `"${config.name}" name must be valid dns name` });
+    if (deps.now() + conf.expirationMs > LAST_DATE_MS) {
+      violations.push({ field: `${path}.caCert.expiration`, message: 'a CA cannot be valid beyond the year 9999' });
+    }
+    return violations;
+  },
+
+  usedSecrets(config) {
+    const { cert, key } = builtinSecretNames(config.mesh, config.name);
+    return [cert, key];
+  },
+
+  async ensure(config, deps) {
+    const names = builtinSecretNames(config.mesh, config.name);
+    if (await isComplete(config, deps)) return;
+    const { conf } = readConf(config.conf, '');
+    const keys = conf.rsaBits === 0 ? generateEcKey() : await generateRsaKey(conf.rsaBits);
+    const now = deps.now();
+    const cert = await createMeshCa({
+      mesh: config.mesh,
+      keys,
+      notBefore: now - CLOCK_SKEW_MS,
+      notAfter: Math.min(now + conf.expirationMs, LAST_DATE_MS),
+    });
+    // One transaction: a certificate without its key cannot exist. When another replica was faster, its CA is the one.
+    await deps.secrets.createTogether(
+      config.mesh,
+      new Map([
+        [names.cert, Buffer.from(cert)],
+        [names.key, Buffer.from(toTraditionalPem(keys.privateKey))],
+      ]),
+    );
+  },
+
+  open: (config, deps) => createLocalBackend(() => load(config, deps), deps),
+};
+
+/** Both Secrets are there; a single one is somebody's accident and is not papered over. */
+async function isComplete(config: BackendConfig, deps: CaDependencies): Promise<boolean> {
+  const names = builtinSecretNames(config.mesh, config.name);
+  const [cert, key] = await Promise.all([
+    deps.secrets.read(config.mesh, names.cert),
+    deps.secrets.read(config.mesh, names.key),
+  ]);
+  if ((cert === undefined) === (key === undefined)) return cert !== undefined;
+  const [present, missing] = cert ? [names.cert, names.key] : [names.key, names.cert];
+  throw notConfigured(
+    config,
+    `Secret "${present}" exists without "${missing}"; restore the missing one, or delete the other to get a new CA`,
+  );
+}
+
+async function load(config: BackendConfig, deps: CaDependencies): Promise<LocalCa> {
+  const names = builtinSecretNames(config.mesh, config.name);
+  const [cert, key] = await Promise.all([
+    deps.secrets.read(config.mesh, names.cert),
+    deps.secrets.read(config.mesh, names.key),
+  ]);
+  if (!cert || !key) throw notConfigured(config, `Secret "${cert ? names.key : names.cert}" does not exist`);
+  try {
+    const { certificates, keys } = await readKeyPair(cert, key);
+    return { mesh: config.mesh, name: config.name, certificates, key: keys.privateKey };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'cannot be read';
+    throw notConfigured(config, `Secrets "${names.cert}" and "${names.key}" are no CA: ${reason}`);
+  }
+}
+
+function notConfigured(config: BackendConfig, reason: string): CaError {
+  return new CaError('not-configured', `open builtin backend "${config.name}" of mesh "${config.mesh}": ${reason}`);
+}
+
+/** Source: govalidator `IsDNSName` and `IsLowerCase`, which Kuma 2.11 asks. */
+function isLowerCaseDnsName(name: string): boolean {
+  const label = '[a-z0-9_][a-z0-9_-]{0,62}';
+  return (
+    name.replaceAll('.', '').length <= 255 && isIP(name) === 0 && new RegExp(`^${label}(\\.${label})*[._]?$`).test(name)
+  );
+}

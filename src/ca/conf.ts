@@ -1,0 +1,59 @@
+import { parseKumaDuration } from '../lib/duration.ts';
+import type { Violation } from '../resources/resource.ts';
+import type { LeafKeyType } from '../x509/key.ts';
+import type { BackendConfig } from './backend.ts';
+
+/** Reading of `mtls.backends[i].conf`, a free struct in proto3 JSON: unknown fields are ignored, as Kuma does. */
+
+/** The struct at `name`; `undefined` when it is absent. Anything else than a struct is a violation in `violations`. */
+export function readStruct(
+  conf: Readonly<Record<string, unknown>>,
+  name: string,
+  path: string,
+  violations: Violation[],
+): Readonly<Record<string, unknown>> | undefined {
+  const value = conf[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'object' && !Array.isArray(value)) return value as Readonly<Record<string, unknown>>;
+  violations.push({ field: path, message: `could not convert backend config: ${name} has to be an object` });
+  return undefined;
+}
+
+/** A uint32 (proto3 JSON: number or its text); `undefined` when absent. */
+export function readUint32(value: unknown, name: string, path: string, violations: Violation[]): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  const number = typeof value === 'string' && /^[0-9]+$/.test(value) ? Number(value) : value;
+  if (typeof number === 'number' && Number.isInteger(number) && number >= 0 && number < 2 ** 32) return number;
+  violations.push({
+    field: path,
+    message: `could not convert backend config: ${name} has to be a whole number from 0 to 4294967295`,
+  });
+  return undefined;
+}
+
+/** A Kuma duration over zero, in ms; `undefined` when absent or empty. */
+export function readDuration(value: unknown, field: string, path: string, violations: Violation[]): number | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value !== 'string') {
+    violations.push({ field: path, message: `could not convert backend config: ${field} has to be a string` });
+    return undefined;
+  }
+  const duration = parseKumaDuration(value);
+  if (duration !== undefined && duration > 0) return duration;
+  violations.push({
+    field: `${path}.${field}`,
+    message: 'has to be a valid format: one number and one unit, such as "87600h" or "10y"',
+  });
+  return undefined;
+}
+
+const KEY_TYPES: readonly LeafKeyType[] = ['ec-p256', 'rsa-2048'];
+
+/** Our own `conf.leafKeyType`: which keys the workloads get. Absent: `ec-p256`. Any other value is a violation. */
+export function readLeafKeyType(conf: BackendConfig['conf'], path: string, violations: Violation[]): LeafKeyType {
+  const value = conf['leafKeyType'] ?? 'ec-p256';
+  const known = KEY_TYPES.find((type) => type === value);
+  if (known) return known;
+  violations.push({ field: `${path}.leafKeyType`, message: `has to be one of: ${KEY_TYPES.join(', ')}` });
+  return 'ec-p256';
+}

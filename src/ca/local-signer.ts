@@ -1,0 +1,79 @@
+import type { KeyObject } from 'node:crypto';
+import type { CertificateFacts } from '../x509/certificate.ts';
+import { formatCertificates, pathUpward } from '../x509/chain.ts';
+import { createLeafTemplate, randomSerial } from '../x509/leaf.ts';
+import { spiffeIdProblem } from '../x509/spiffe-id.ts';
+import { CaError, type Chain, type SigningRequest, type TrustAnchors } from './backend.ts';
+
+/** Signing for the backends whose CA key is in this process: `builtin` and `provided`. */
+export interface LocalSigner {
+  readonly anchors: TrustAnchors;
+  sign(request: SigningRequest, now: number): Chain;
+}
+
+/** How far a leaf starts in the past, for proxies whose clock is behind. Source: Kuma 2.11 `DefaultAllowedClockSkew`. */
+export const CLOCK_SKEW_MS = 10_000;
+
+/** A CA ready to sign: its certificates (the first one signs, all are trusted) and its key. */
+export interface LocalCa {
+  readonly mesh: string;
+  /** Backend name, for messages. */
+  readonly name: string;
+  /** At least one; the first belongs to `key`. */
+  readonly certificates: readonly CertificateFacts[];
+  readonly key: KeyObject;
+}
+
+export function createLocalSigner(ca: LocalCa): LocalSigner {
+  const signer = ca.certificates[0]!;
+  const template = createLeafTemplate({ subject: signer.subject, keyId: signer.keyId, key: ca.key });
+  const path = pathUpward(
+    signer.node,
+    ca.certificates.map(({ node }) => node),
+  );
+  const notAfter = Math.min(...path.map(({ validToDate }) => validToDate.getTime()));
+  const intermediates = formatCertificates(path.filter((node) => !node.checkIssued(node)).map(({ raw }) => raw));
+
+  function refuse(code: 'invalid-request' | 'not-configured', reason: string): never {
+    throw new CaError(code, `sign a leaf with backend "${ca.name}" of mesh "${ca.mesh}": ${reason}`);
+  }
+
+  return {
+    anchors: { pem: formatCertificates(ca.certificates.map(({ der }) => der)), notAfter },
+    sign(request, now) {
+      const problem = requestProblem(request, ca.mesh);
+      if (problem) refuse('invalid-request', problem);
+      if (now >= notAfter) {
+        refuse('not-configured', `the CA expired at ${new Date(notAfter).toISOString()}; replace it`);
+      }
+      if (now < signer.node.validFromDate.getTime()) {
+        refuse('not-configured', `the CA is valid only from ${signer.node.validFromDate.toISOString()}`);
+      }
+      const leaf = template.sign(
+        {
+          serial: randomSerial(),
+          notBefore: now - CLOCK_SKEW_MS,
+          notAfter: Math.min(now + request.lifetimeMs, notAfter),
+          publicKey: request.publicKey,
+          uriSans: request.uriSans,
+        },
+        ca.key,
+      );
+      return { pem: formatCertificates([leaf]) + intermediates };
+    },
+  };
+}
+
+const KUMA_URI = /^kuma:\/\/[A-Za-z0-9._:/-]+$/;
+
+/** A CA of a mesh speaks for that mesh only, whatever it is asked. */
+function requestProblem({ uriSans, lifetimeMs }: SigningRequest, mesh: string): string | undefined {
+  if (!uriSans.some((uri) => uri.startsWith('spiffe://'))) return 'no SPIFFE id is asked for';
+  for (const uri of uriSans) {
+    if (KUMA_URI.test(uri)) continue;
+    const problem = spiffeIdProblem(uri);
+    if (problem) return `${JSON.stringify(uri.slice(0, 200))} is no SPIFFE id: ${problem}`;
+    if (!uri.startsWith(`spiffe://${mesh}/`)) return `${uri} is not in the trust domain ${mesh}`;
+  }
+  return lifetimeMs > 0 ? undefined : 'the lifetime has to be over zero';
+}

@@ -1,0 +1,50 @@
+import { Counter, Gauge, Histogram, type Metrics } from '../lib/metrics.ts';
+import type { Breaker } from './breaker.ts';
+import type { IssuanceQueue } from './queue.ts';
+
+const SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60];
+
+/** Counters of issuance. Names of the first four are Kuma's (kuma-compat 2.3); labels have few values. */
+export function createIssuanceMetrics(
+  registry: Metrics,
+  work: () => ReadonlyMap<string, { readonly queue: IssuanceQueue; readonly breaker: Breaker }>,
+) {
+  const registers = [registry];
+  const generated = new Counter({ name: 'cert_generation', help: 'Leaves issued', labelNames: ['mesh'], registers });
+  const failed = new Counter({
+    name: 'cert_generation_failure',
+    help: 'Issuances that failed',
+    labelNames: ['mesh'],
+    registers,
+  });
+  const leaf = new Histogram({
+    name: 'ca_manager_get_cert',
+    help: 'Seconds to issue a leaf',
+    labelNames: ['backend_name'],
+    buckets: SECONDS,
+    registers,
+  });
+  const anchors = new Histogram({
+    name: 'ca_manager_get_root_cert_chain',
+    help: 'Seconds to fetch the trust anchors of a backend',
+    labelNames: ['backend_name'],
+    buckets: SECONDS,
+    registers,
+  });
+  new Gauge({
+    name: 'weft_issuance_queue_waiting',
+    help: 'Leaves waiting to be issued, over all backends',
+    registers,
+    collect() {
+      this.set([...work().values()].reduce((sum, { queue }) => sum + queue.waiting, 0));
+    },
+  });
+  return {
+    issued(mesh: string, backend: string, seconds: number): void {
+      generated.inc({ mesh });
+      leaf.observe({ backend_name: backend }, seconds);
+    },
+    failed: (mesh: string): void => failed.inc({ mesh }),
+    anchorsFetched: (backend: string, seconds: number): void => anchors.observe({ backend_name: backend }, seconds),
+  };
+}

@@ -1,0 +1,367 @@
+/**
+ * Issuance, beside configuration and never in its way (`identity.ts` has the contract).
+ *
+ * ```
+ * want ── decide ──> keep: renewal in the one schedule
+ *              └───> issue: queue of the backend ── breaker ──> key, sign, verify ──> held leaf ──> event, sealed record
+ *                                                                      └─ failed: the old leaf stays, backoff of the proxy
+ * ```
+ */
+import type { CaBackendKind, CaDependencies } from '../ca/backend.ts';
+import { backoffMs } from '../lib/backoff.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Metrics } from '../lib/metrics.ts';
+import { readNode } from '../x509/certificate.ts';
+import { parseCertificates, reachesAnchor } from '../x509/chain.ts';
+import { createCsr } from '../x509/csr.ts';
+import { generateEcKey, generateRsaKey, toPkcs8Pem } from '../x509/key.ts';
+import { verifyLeaf } from '../x509/verify.ts';
+import { type Breaker, createBreaker } from './breaker.ts';
+import { decide, type IssueReason, renewalTime } from './decide.ts';
+import type {
+  DesiredIdentity,
+  HeldLeaf,
+  IdentityEvent,
+  IdentityService,
+  IdentityState,
+  IssuanceFailure,
+  ProxyKey,
+  TrustBundle,
+} from './identity.ts';
+import { createIssuanceMetrics } from './issuance-metrics.ts';
+import { createLeafWriter } from './leaf-writer.ts';
+import { createMeshBackends, type MeshBackends, withDeadline } from './mesh-backends.ts';
+import { createIssuanceQueue, type IssuanceQueue } from './queue.ts';
+import { createSchedule } from './schedule.ts';
+import { createSealer, type LeafRecords } from './sealed.ts';
+
+const ISSUE_TIMEOUT_MS = 60_000;
+const CONCURRENCY = 32;
+/** Per proxy. Source: Kuma 2.14 `CERT_GENERATION_BASE_BACKOFF`, `_MAX_BACKOFF`. */
+const BACKOFF = { baseMs: 5000, maxMs: 300_000, jitter: 0.3 };
+/** A key that was forgotten is kept so long when its proxy holds no leaf. Milliseconds. */
+const FORGET_MS = 60_000;
+
+interface ProxyRecord {
+  readonly key: ProxyKey;
+  readonly id: string;
+  desired: DesiredIdentity | undefined;
+  leaf: HeldLeaf | undefined;
+  failure: IssuanceFailure | undefined;
+  reason: IssueReason;
+}
+
+interface BackendWork {
+  readonly queue: IssuanceQueue;
+  readonly breaker: Breaker;
+}
+
+export interface IdentityServiceOptions {
+  readonly caKinds: readonly CaBackendKind[];
+  readonly caDependencies: CaDependencies;
+  readonly records: LeafRecords;
+  /** 32 bytes. */
+  readonly sealingKey: Buffer;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+export function createIdentityService(options: IdentityServiceOptions): IdentityService {
+  const { clock, random, log } = options;
+  const proxies = new Map<string, ProxyRecord>();
+  const meshes = new Map<string, MeshBackends>();
+  const work = new Map<string, BackendWork>();
+  const listeners = new Set<(event: IdentityEvent) => void>();
+  const sealer = createSealer(options.sealingKey);
+  const writer = createLeafWriter({ records: options.records, sealer, clock, log });
+  const metrics = createIssuanceMetrics(options.metrics, () => work);
+  const trusts = createTrustCache();
+  const schedule = createSchedule(clock, (ids) => {
+    for (const id of ids) {
+      const record = proxies.get(id);
+      if (record?.desired !== undefined) consider(record);
+      else if (record !== undefined) forget(record);
+      else workOf(id).queue.wake();
+    }
+  });
+  let closed = false;
+
+  const idOf = (key: ProxyKey) => `${key.mesh}/${key.name}`;
+  const emit = (event: IdentityEvent) => {
+    for (const listener of listeners) listener(event);
+  };
+
+  function recordOf(key: ProxyKey): ProxyRecord {
+    const id = idOf(key);
+    let record = proxies.get(id);
+    if (record === undefined) {
+      record = { key, id, desired: undefined, leaf: undefined, failure: undefined, reason: 'none-held' };
+      proxies.set(id, record);
+    }
+    return record;
+  }
+
+  /** Work of one backend of one mesh; its id can't be a proxy's: those have one slash. */
+  function workOf(id: string): BackendWork {
+    let one = work.get(id);
+    if (one === undefined) {
+      const breaker = createBreaker(random);
+      const queue = createIssuanceQueue({
+        mayRun: () => {
+          const state = breaker.state(clock.now());
+          if (state === 'go') return CONCURRENCY;
+          if (state === 'probe') return 1;
+          schedule.set(id, state);
+          return 0;
+        },
+        run: (proxyId) => issue(proxyId, breaker, id),
+      });
+      one = { queue, breaker };
+      work.set(id, one);
+    }
+    return one;
+  }
+
+  const workId = (mesh: string, backend: string) => `${mesh}//${backend}`;
+
+  /** Looks at what the proxy has and should have, and puts it where it belongs: the schedule or a queue. */
+  function consider(record: ProxyRecord): void {
+    const { desired, leaf, key, id } = record;
+    if (desired === undefined || closed) return;
+    const now = clock.now();
+    const bundle = meshes.get(key.mesh)?.bundle();
+    const trusted =
+      leaf === undefined || bundle === undefined || !bundle.backends.includes(leaf.backend)
+        ? undefined
+        : trusts.verifies(leaf, bundle.pem);
+    const decision = decide(leaf, desired, now, trusted);
+    if (decision.action === 'keep') {
+      schedule.set(id, leaf!.renewAt);
+      return;
+    }
+    record.reason = decision.reason;
+    if (record.failure !== undefined && record.failure.nextAttemptAt > now) {
+      schedule.set(id, record.failure.nextAttemptAt);
+      return;
+    }
+    schedule.clear(id);
+    workOf(workId(key.mesh, desired.backend)).queue.add(id, leaf?.notAfter ?? 0);
+  }
+
+  async function issue(id: string, breaker: Breaker, work: string): Promise<void> {
+    const record = proxies.get(id);
+    const desired = record?.desired;
+    if (record === undefined || desired === undefined || closed) return;
+    const { key, reason } = record;
+    const started = clock.monotonic();
+    try {
+      const leaf = await obtain(record, desired);
+      metrics.issued(key.mesh, desired.backend, (clock.monotonic() - started) / 1000);
+      if (breaker.succeeded()) retryAll(key.mesh, desired.backend);
+      if (closed) return;
+      record.leaf = leaf;
+      record.failure = undefined;
+      writer.save(key, leaf);
+      log.debug('leaf issued', {
+        mesh: key.mesh,
+        dataplane: key.name,
+        backend: leaf.backend,
+        reason,
+        serial: leaf.serial,
+      });
+      emit({ kind: 'leaf', proxy: key, leaf, reason });
+    } catch (error) {
+      breaker.failed(id, clock.now());
+      metrics.failed(key.mesh);
+      fail(record, desired.backend, error);
+    }
+    if (proxies.get(id) === record) consider(record);
+    workOf(work).queue.wake();
+  }
+
+  /** A new leaf from the backend that passed every check. Throws with the reason; nothing is changed. */
+  async function obtain(record: ProxyRecord, desired: DesiredIdentity): Promise<HeldLeaf> {
+    const { mesh } = record.key;
+    const backend = meshes.get(mesh)?.get(desired.backend);
+    if (backend === undefined) throw new Error(`mesh ${mesh} has no open CA backend "${desired.backend}"`);
+    const timeoutMs = desired.requestTimeoutMs ?? ISSUE_TIMEOUT_MS;
+    const trust = await backend.trust();
+    const keys = desired.keyType === 'ec-p256' ? generateEcKey() : await generateRsaKey(2048);
+    const chain = await withDeadline(timeoutMs, (signal) =>
+      backend.ca.sign(
+        {
+          csr: () => createCsr(keys.privateKey, desired.uriSans),
+          publicKey: keys.publicKey,
+          uriSans: desired.uriSans,
+          lifetimeMs: desired.lifetimeMs,
+        },
+        signal,
+      ),
+    );
+    const now = clock.now();
+    const verdict = await verifyLeaf(chain.pem, { keys, uriSans: desired.uriSans, trust, now });
+    if (!verdict.ok) throw new Error(`the CA's answer was refused (${verdict.code}): ${verdict.message}`);
+    return Object.freeze({
+      ...verdict.leaf,
+      keyPem: toPkcs8Pem(keys.privateKey),
+      uriSans: desired.uriSans,
+      backend: desired.backend,
+      issuedAt: now,
+      renewAt: renewalTime(now, verdict.leaf.notAfter, random()),
+      generation: (record.leaf?.generation ?? 0) + 1,
+    });
+  }
+
+  function fail(record: ProxyRecord, backend: string, error: unknown): void {
+    const now = clock.now();
+    const attempts = (record.failure?.attempts ?? 0) + 1;
+    const message = `issue a leaf for ${record.key.name} of mesh ${record.key.mesh} from backend "${backend}": ${error instanceof Error ? error.message : error}`;
+    record.failure = {
+      message,
+      at: now,
+      attempts,
+      nextAttemptAt: Math.round(now + backoffMs(attempts, { ...BACKOFF, random: random() })),
+    };
+    log.warn('issuing a leaf failed', {
+      mesh: record.key.mesh,
+      dataplane: record.key.name,
+      backend,
+      attempts,
+      error: message,
+    });
+    emit({ kind: 'failure', proxy: record.key, failure: record.failure, backend });
+  }
+
+  /** What failed before may go right now: no waiting for each proxy's own backoff. */
+  function retryAll(mesh: string, backend?: string): void {
+    for (const record of proxies.values()) {
+      if (record.key.mesh !== mesh || record.failure === undefined) continue;
+      if (backend !== undefined && record.desired?.backend !== backend) continue;
+      record.failure = { ...record.failure, nextAttemptAt: clock.now() };
+      consider(record);
+    }
+  }
+
+  function bundleChanged(mesh: string, bundle: TrustBundle | undefined): void {
+    emit({ kind: 'bundle', mesh, bundle });
+    for (const record of proxies.values()) if (record.key.mesh === mesh) consider(record);
+    retryAll(mesh);
+  }
+
+  function forget(record: ProxyRecord): void {
+    proxies.delete(record.id);
+    if (record.leaf !== undefined) writer.remove(record.key);
+  }
+
+  return {
+    setMesh(mesh, mtls) {
+      const known = meshes.get(mesh);
+      if (mtls === undefined || !mtls.enabledBackend) {
+        known?.close();
+        if (meshes.delete(mesh)) emit({ kind: 'bundle', mesh, bundle: undefined });
+        return;
+      }
+      const backends =
+        known ??
+        createMeshBackends({
+          mesh,
+          kinds: options.caKinds,
+          deps: options.caDependencies,
+          clock,
+          random,
+          log,
+          changed: (bundle) => bundleChanged(mesh, bundle),
+          observe: metrics.anchorsFetched,
+        });
+      meshes.set(mesh, backends);
+      backends.set(mtls);
+      retryAll(mesh);
+    },
+    secretChanged(mesh, secretName) {
+      if (meshes.get(mesh)?.secretChanged(secretName)) retryAll(mesh);
+    },
+    want(key, desired) {
+      const record = desired === undefined ? proxies.get(idOf(key)) : recordOf(key);
+      if (record === undefined) return;
+      if (desired === undefined) {
+        if (record.desired === undefined) return;
+        work.get(workId(key.mesh, record.desired.backend))?.queue.drop(record.id);
+        record.desired = undefined;
+        record.failure = undefined;
+        schedule.set(record.id, record.leaf?.notAfter ?? clock.now() + FORGET_MS);
+        return;
+      }
+      if (record.desired?.backend !== desired.backend && record.desired !== undefined) {
+        work.get(workId(key.mesh, record.desired.backend))?.queue.drop(record.id);
+        record.failure = undefined;
+      }
+      record.desired = desired;
+      consider(record);
+    },
+    state(key): IdentityState {
+      const record = proxies.get(idOf(key));
+      return { desired: record?.desired, leaf: record?.leaf, failure: record?.failure };
+    },
+    bundle: (mesh) => meshes.get(mesh)?.bundle(),
+    verifies: (leaf, bundlePem) => trusts.verifies(leaf, bundlePem),
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async start() {
+      const now = clock.now();
+      let unreadable = 0;
+      for (const stored of await options.records.load()) {
+        const leaf = sealer.open(stored);
+        if (leaf === undefined || leaf.notAfter <= now) {
+          if (leaf === undefined) unreadable += 1;
+          writer.remove(stored.proxy);
+          continue;
+        }
+        const record = recordOf(stored.proxy);
+        record.leaf = leaf;
+        schedule.set(record.id, leaf.notAfter);
+      }
+      if (unreadable > 0) log.warn('sealed leaves could not be opened and are issued again', { count: unreadable });
+    },
+    async close() {
+      closed = true;
+      schedule.close();
+      for (const { queue } of work.values()) queue.close();
+      for (const backends of meshes.values()) backends.close();
+      await writer.close();
+    },
+  };
+}
+
+/** Whether a leaf chains to a bundle, remembered per leaf and bundle: a push asks for each proxy. */
+function createTrustCache() {
+  const anchorsOf = new Map<string, ReturnType<typeof readNode>[]>();
+  const verdicts = new WeakMap<HeldLeaf, Map<string, boolean>>();
+  return {
+    verifies(leaf: HeldLeaf, bundlePem: string): boolean {
+      let ofLeaf = verdicts.get(leaf);
+      if (ofLeaf === undefined) {
+        ofLeaf = new Map();
+        verdicts.set(leaf, ofLeaf);
+      }
+      let verdict = ofLeaf.get(bundlePem);
+      if (verdict === undefined) {
+        let anchors = anchorsOf.get(bundlePem);
+        if (anchors === undefined) {
+          anchors = parseCertificates(bundlePem).map(readNode);
+          if (anchorsOf.size > 100) anchorsOf.clear();
+          anchorsOf.set(bundlePem, anchors);
+        }
+        verdict = reachesAnchor(leaf.chainPem, anchors);
+        if (ofLeaf.size > 8) ofLeaf.clear();
+        ofLeaf.set(bundlePem, verdict);
+      }
+      return verdict;
+    },
+  };
+}
