@@ -105,7 +105,7 @@ describe('answerBootstrap', () => {
     ['no token', { dataplaneToken: '' }, 'localhost', 422, /Dataplane Token is required/],
     ['a host that is not in the certificate', {}, 'cp.example', 400, /cp\.example.*localhost/],
     ['a CA that is none', { caCert: 'LEAF' }, 'localhost', 400, /not a CA/],
-    ['no such Dataplane', { name: 'nobody' }, 'localhost', 404, /nobody/],
+    ['no such Dataplane', { name: 'nobody' }, 'localhost', 404, /^$/],
     ['an invalid Dataplane', { dataplaneResource: 'bad' }, 'localhost', 422, /networking\.address/],
     [
       'a mesh that does not exist',

@@ -1,4 +1,4 @@
-import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
+import { type DataplaneSpec, tagSetsOf } from '../resources/kinds/dataplane.ts';
 import type { Resource } from '../resources/resource.ts';
 import { buildBootstrap } from './document.ts';
 import { type BootstrapRequest, parseBootstrapRequest } from './request.ts';
@@ -132,7 +132,8 @@ async function findDataplane(
   if (request.dataplaneResource === '') {
     return (
       (await deps.storedDataplane(request.mesh, request.name)) ??
-      text(404, `dataplane ${request.name} of mesh ${request.mesh} not found`)
+      // Without a body: that is how kuma-dp knows "not yet, ask again" from a wrong address. Source: Kuma 2.11 `remote_bootstrap.go`.
+      text(404, '')
     );
   }
   let dataplane: Resource<DataplaneSpec>;
@@ -146,9 +147,8 @@ async function findDataplane(
   return dataplane;
 }
 
-/** First service of the proxy: of the gateway, else of the first inbound. */
+/** First service of the proxy, in order of names. Source: Kuma 2.11 `GetIdentifyingService`. */
 function identifyingService(spec: DataplaneSpec): string {
-  const { gateway, inbound = [] } = spec.networking ?? {};
-  const tags = gateway?.tags ?? inbound.find((one) => one.tags?.['kuma.io/service'] !== undefined)?.tags;
-  return tags?.['kuma.io/service'] ?? 'unknown';
+  const services = tagSetsOf(spec).flatMap((tags) => tags['kuma.io/service'] || []);
+  return services.sort()[0] ?? 'unknown';
 }
