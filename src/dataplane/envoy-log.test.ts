@@ -12,19 +12,22 @@ function recordingLogger(lines: string[]): Logger {
 it('keeps level, logger and message of each line, wherever the chunks are cut', () => {
   const lines: string[] = [];
   const log = createEnvoyLog(recordingLogger(lines));
-  for (const part of [
+  const chunks = [
+    'PARSE ERROR: no such flag\n[2026-11-24 05:07:06.339][11835][warning][config] [source/server/options.cc:287] old flag\n',
     'info\tmain\tstart',
-    'ing\nwarning\tconfig\ta\tb\ncritical\tassert\tbad\ntrace\thttp\tx\nPARSE ERROR: no such flag',
-  ]) {
-    log.write(Buffer.from(part));
-  }
+    'ing\nwarning\tconfig\ta\tb\ncritical\tassert\tbad\ntrace\thttp\tx\ninfo\tmain\truntime: layers:\n  - name: kuma',
+  ];
+  for (const chunk of chunks) log.write(Buffer.from(chunk));
   log.end();
   expect(lines).toEqual([
+    'warn - PARSE ERROR: no such flag',
+    'warn config old flag',
     'info main starting',
     'warn config a\tb',
     'error assert bad',
     'debug http x',
-    'warn - PARSE ERROR: no such flag',
+    'info main runtime: layers:',
+    'info main   - name: kuma',
   ]);
 });
 

@@ -3,6 +3,8 @@ import type { Logger } from '../lib/log.ts';
 /** Envoy's `--log-format` that `createEnvoyLog` reads: level, logger, message, divided by tabs. Source: spdlog pattern flags. */
 export const ENVOY_LOG_FORMAT = '%l\t%n\t%v';
 
+/** Envoy's own default form, `[time][thread][level][logger] [place] message`: what it says before it has read `--log-format`. */
+const EARLY_LINE = /^\[[^\]]*\]\[\d+\]\[([a-z]+)\]\[([a-z0-9_.]+)\] (?:\[[^\]]*\] )?(.*)$/s;
 const LINE = /^(trace|debug|info|warning|error|critical)\t([a-z0-9_.]+)\t(.*)$/s;
 const KEPT_LINES = 20;
 
@@ -15,17 +17,25 @@ export interface EnvoyLog {
   tail(): readonly string[];
 }
 
-/** Passes Envoy's log to `log` line by line at Envoy's level; a line of another form is a warning, its text the message. */
+/**
+ * Passes Envoy's log to `log` line by line at Envoy's level. A further line of one message keeps the level of its first; a line of
+ * another form before any message is a warning.
+ */
 export function createEnvoyLog(log: Logger): EnvoyLog {
   let rest = '';
   const kept: string[] = [];
+  let level: ReturnType<typeof levelOf> = 'warn';
+  let logger: string | undefined;
   const take = (line: string) => {
     if (line === '') return;
-    const match = LINE.exec(line);
+    const match = LINE.exec(line) ?? EARLY_LINE.exec(line);
+    if (match) {
+      level = levelOf(match[1]!);
+      logger = match[2];
+    }
     kept.push(match ? match[3]! : line);
     if (kept.length > KEPT_LINES) kept.shift();
-    if (match) log[levelOf(match[1]!)](match[3]!, { logger: match[2] });
-    else log.warn(line);
+    log[level](match?.[3] ?? line, logger === undefined ? {} : { logger });
   };
   return {
     write(chunk) {

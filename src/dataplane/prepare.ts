@@ -109,7 +109,7 @@ export async function prepareDataplane(
     bootstrap,
     envoyPath: path,
     envoyVersion: version,
-    envoyArgs: envoyArguments(options, workdir),
+    envoyArgs: envoyArguments(options, workdir, version),
     setpriv: lookUpProgram('setpriv', env) ?? '',
     workdir,
     drainTimeMs: options.drainTimeMs,
@@ -185,7 +185,7 @@ async function readTemplate(
 }
 
 /** Source: Kuma 2.11 `app/kuma-dp/pkg/dataplane/envoy/envoy.go`; the log format and the admin address file are ours. */
-function envoyArguments(options: DataplaneOptions, workdir: WorkdirPlan): string[] {
+function envoyArguments(options: DataplaneOptions, workdir: WorkdirPlan, version: string): string[] {
   const args = [
     ['--config-path', workdir.bootstrap],
     ['--drain-time-s', String(Math.ceil(options.drainTimeMs / 1000))],
@@ -195,7 +195,13 @@ function envoyArguments(options: DataplaneOptions, workdir: WorkdirPlan): string
     ['--log-format', ENVOY_LOG_FORMAT],
     ['--admin-address-path', workdir.adminAddress],
     options.envoyComponentLogLevel ? ['--component-log-level', options.envoyComponentLogLevel] : [],
-    options.concurrency > 0 ? ['--concurrency', String(options.concurrency)] : ['--cpuset-threads'],
+    workerArguments(options.concurrency, version),
   ];
   return args.flat();
+}
+
+/** Envoy 1.40 counts the CPUs of the cpuset by itself and warns of the flag that older ones need. */
+function workerArguments(concurrency: number, version: string): string[] {
+  if (concurrency > 0) return ['--concurrency', String(concurrency)];
+  return Number(version.split('.')[1]) >= 40 ? [] : ['--cpuset-threads'];
 }
