@@ -28,6 +28,8 @@ export interface ControlPlane {
   readonly api: string;
   readonly dataplaneUrl: string;
   readonly pid: number;
+  /** Its working directory; removed by `stop`. */
+  readonly directory: string;
   /** Monotonic ms when the process was spawned, and when `/ready` answered 200 first. */
   readonly spawnedAt: number;
   readonly readyAt: number;
@@ -40,6 +42,9 @@ export interface ControlPlane {
 }
 
 const REPOSITORY = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** How our program is called. */
+export const WEFT_COMMAND: readonly string[] = [process.execPath, join(REPOSITORY, 'dist/bin/weft.js')];
 
 /** A free port of this machine. */
 export async function freePort(): Promise<number> {
@@ -72,7 +77,7 @@ export async function startControlPlane(program: Program, store: StoreKind, prot
     diagnostics: { serverPort: diagnostics },
     ...(program.peer
       ? { interCp: { server: { port: other } }, monitoringAssignmentServer: { port: monitoring } }
-      : { weft: { log: { level: 'warn' } } }),
+      : { weft: { log: { level: process.env['BENCH_LOG'] ?? 'warn' } } }),
   };
   const file = join(directory, 'config.yaml');
   // JSON is YAML.
@@ -85,9 +90,7 @@ export async function startControlPlane(program: Program, store: StoreKind, prot
 
   async function launch(): Promise<void> {
     spawnedAt = monotonicMs();
-    const [command, ...args] = program.peer
-      ? [program.peer]
-      : [process.execPath, join(REPOSITORY, 'dist/bin/weft.js'), 'cp'];
+    const [command, ...args] = program.peer ? [program.peer] : [...WEFT_COMMAND, 'cp'];
     child = spawn(command!, [...args, 'run', '-c', file, ...(program.peer ? ['--log-level', 'info'] : [])], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -130,6 +133,7 @@ export async function startControlPlane(program: Program, store: StoreKind, prot
     program,
     api: `http://127.0.0.1:${api}`,
     dataplaneUrl: `https://127.0.0.1:${dataplane}`,
+    directory,
     get pid() {
       return child.pid!;
     },
