@@ -24,6 +24,7 @@ export const LAYERS = {
   'control-plane': [
     'lib',
     'resources',
+    'envoy',
     'x509',
     'policies',
     'mesh',

@@ -13,6 +13,7 @@ import { createTokens } from '../auth/tokens.ts';
 import { createUserAuthenticator } from '../auth/users.ts';
 import type { CaDependencies } from '../ca/backend.ts';
 import { caBackendKinds, createFileReader } from '../ca/index.ts';
+import { ADMIN_CLIENT_SAN } from '../envoy/tls.ts';
 import { createIdentityService } from '../identity/service.ts';
 import { aggregateInsights } from '../insights/aggregate.ts';
 import { createDataplaneInsights } from '../insights/dataplane-insight.ts';
@@ -139,7 +140,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       }),
       createLeaf(adminCa, {
         subject: 'CN=weft-control-plane',
-        names: ['control-plane'],
+        names: [ADMIN_CLIENT_SAN],
         usage: 'client',
         now: clock.now(),
         lifeMs: YEAR_MS,

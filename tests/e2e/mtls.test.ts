@@ -206,7 +206,7 @@ describe('mTLS between two proxies', () => {
       await eventually('denied', 10_000, async () => (await status()) === 403);
       await mesh.put({
         ...allowAll(),
-        spec: { rules: [{ default: { allow: [{ spiffeID: { type: 'Prefix', value: 'spiffe://default/' } }] } }] },
+        spec: { rules: [{ default: { allow: [{ spiffeID: { type: 'Prefix', value: 'spiffe://default' } }] } }] },
       });
       await eventually('allowed', 10_000, async () => (await status()) === 200);
     });

@@ -37,7 +37,29 @@ const subscription = () =>
     generation: uint32(),
   });
 
-/** Kuma's `mesh.v1alpha1.DataplaneInsight`. */
+/** Ours, beside Kuma's fields: why something is not as it should be, and the leaf in detail. */
+const ownFacts = () =>
+  message({
+    /** Everything sent was answered. */
+    inSync: flag(),
+    certificate: message({
+      /** Lower-case hex. */
+      serial: text(),
+      /** RFC 4514. */
+      issuer: text(),
+      uriSans: z.array(text()),
+      notBefore: timestamp(),
+      renewAt: timestamp(),
+    }),
+    /** The last attempt to issue a leaf failed; the former leaf stays in use. */
+    issuanceFailure: message({ message: text(), at: timestamp(), attempts: uint32(), nextAttemptAt: timestamp() }),
+    /** The last attempt to generate the configuration failed; the former one stays in use. */
+    generationFailure: message({ message: text(), at: timestamp() }),
+    /** Resources that this Envoy refuses at the moment. */
+    rejections: z.array(message({ type: text(), names: z.array(text()), message: text(), at: timestamp() })),
+  });
+
+/** Kuma's `mesh.v1alpha1.DataplaneInsight`, and `weft`. */
 const schema = message({
   subscriptions: z.array(subscription()),
   mTLS: message({
@@ -48,6 +70,7 @@ const schema = message({
     supportedBackends: z.array(text()),
   }),
   metadata: struct(),
+  weft: ownFacts(),
 });
 
 export type DataplaneInsightSpec = DeepReadonly<z.infer<typeof schema>>;
