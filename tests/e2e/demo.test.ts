@@ -59,7 +59,8 @@ describe.skipIf(envoy === undefined)('weft up', () => {
 
   const nothingLeft = async () => {
     expect(await processesOf(`TMPDIR=${dir}`)).toEqual([]);
-    expect(await readdir(dir)).toEqual([]);
+    // Node keeps compiled code of the program there, for its next start.
+    expect((await readdir(dir)).filter((name) => name !== 'node-compile-cache')).toEqual([]);
   };
 
   it('rotates each certificate three times without a failed request, and leaves nothing', async () => {
