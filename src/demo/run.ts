@@ -6,7 +6,7 @@
  *       │          ── weft dp run ── Envoy, one pair for each service
  *       └── load: ──> web ──> Envoy of web ══ mTLS ══> Envoy of api ──> api
  */
-import { ensureEnvoy } from '../dataplane/envoy-binary.ts';
+import { type EnvoyBinary, findEnvoy } from '../dataplane/envoy-binary.ts';
 import { createEnvoyProgress } from '../dataplane/progress.ts';
 import { waitFor } from '../dataplane/wait.ts';
 import { MESH } from './documents.ts';
@@ -68,11 +68,11 @@ export async function runDemo(options: DemoOptions, surroundings: DemoSurroundin
   const startedAt = performance.now();
   const screen = createDemoScreen(terminal);
   try {
-    const envoyPath = await timed(
+    const envoy = await timed(
       screen,
-      (path: string) => `Envoy: ${path}`,
+      ({ version, path }: EnvoyBinary) => `Envoy ${version}: ${path}`,
       () =>
-        ensureEnvoy({
+        findEnvoy({
           binaryPath: options.binaryPath,
           env: surroundings.env,
           signal,
@@ -81,7 +81,7 @@ export async function runDemo(options: DemoOptions, surroundings: DemoSurroundin
     );
     await using mesh = await createDemoMesh({ env: surroundings.env, keepFiles: options.keepFiles, signal });
     if (options.keepFiles) screen.line(`  files: ${mesh.dir}`);
-    const start = await startMesh(mesh, screen, options, envoyPath);
+    const start = await startMesh(mesh, screen, options, envoy.path);
     await using traffic = startTraffic({
       // Half of the requests make a new mTLS connection each, half keep theirs over every rotation.
       url: ['kept', 'fresh'].map((path) => `http://127.0.0.1:${mesh.ports.webService}/${path}`),

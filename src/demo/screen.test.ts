@@ -45,7 +45,7 @@ describe('the table', () => {
     expect(
       tableRows([view, { name: 'web-1', certificate: undefined, insight: undefined, serials: [] }], traffic, 500),
     ).toEqual([
-      ['api-1', 'spiffe://default/api', 'bbbbbbbbbbbb', 'ca-1', '15s', '1', '8/9 (1 REFUSED)', '5', '1'],
+      ['api-1', 'spiffe://default/api', 'bbbbbbbbbbbb', 'builtin/ca-1', '15s', '1', '8/9 (1 REFUSED)', '5', '1'],
       ['web-1', '-', '-', '-', '-', '0', '-', '5', '1'],
     ]);
     expect(tableRows([view], traffic, 15_001)[0]![4]).toBe('EXPIRED');

@@ -86,7 +86,7 @@ describe.skipIf(envoy === undefined)('weft up', () => {
   });
 
   it.each([
-    ['while the control plane starts', 'Envoy: '],
+    ['while the control plane starts', 'Envoy 1.'],
     ['while Envoys start', 'services: '],
     ['in full flight', 'requests a second'],
   ])('Ctrl-C %s leaves nothing', async (_when, mark) => {
