@@ -1,4 +1,4 @@
-import type { EnvoyBinary } from './envoy-binary.ts';
+import type { EnvoyBinary } from './envoy-version.ts';
 import type { DataplaneOptions } from './flags.ts';
 
 /** What this program says of itself to the control plane. */

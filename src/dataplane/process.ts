@@ -12,6 +12,8 @@ export async function runWithSignals(work: (drain: AbortSignal, stop: AbortSigna
   const onSignal = () => (drain.signal.aborted ? stop.abort() : drain.abort());
   const names = ['SIGTERM', 'SIGINT'] as const;
   for (const name of names) process.on(name, onSignal);
+  // A log reader that went away must not take the proxy with it.
+  process.stderr.on('error', () => {});
   try {
     await work(drain.signal, stop.signal);
     return 0;

@@ -6,7 +6,8 @@
  *       │          ── weft dp run ── Envoy, one pair for each service
  *       └── load: ──> web ──> Envoy of web ══ mTLS ══> Envoy of api ──> api
  */
-import { type EnvoyBinary, findEnvoy } from '../dataplane/envoy-binary.ts';
+import { findEnvoy } from '../dataplane/envoy-binary.ts';
+import type { EnvoyBinary } from '../dataplane/envoy-version.ts';
 import { createEnvoyProgress } from '../dataplane/progress.ts';
 import { waitFor } from '../dataplane/wait.ts';
 import { MESH } from './documents.ts';

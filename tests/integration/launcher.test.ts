@@ -133,6 +133,18 @@ describe.skipIf(envoy === undefined)('weft dp run', () => {
     await eventually('Envoy is gone', () => !isAlive(envoyPid!));
   });
 
+  it('goes on when the reader of its log goes away', async () => {
+    const launcher = launch();
+    await readyWorkdir();
+    launcher.process.stderr?.destroy();
+    launcher.process.stdout?.destroy();
+    const [first] = childrenOf(launcher.process.pid!);
+    process.kill(first!, 'SIGKILL');
+    await eventually('another Envoy', () => childrenOf(launcher.process.pid!).find((pid) => pid !== first));
+    await readyWorkdir();
+    expect(isAlive(launcher.process.pid!)).toBe(true);
+  });
+
   it('drains on SIGTERM: readiness fails at once, traffic under way does not', async () => {
     const readinessPort = await freePort();
     const launcher = launch({ 'drain-time': '1500ms', 'readiness-port': String(readinessPort) });
