@@ -16,7 +16,7 @@ const stored: Resource<DataplaneSpec> = {
 };
 
 const deps: BootstrapDependencies = {
-  settings: {
+  settings: () => ({
     adminAddress: '127.0.0.1',
     defaultAdminPort: 9901,
     adminAccessLogPath: '/dev/null',
@@ -26,7 +26,7 @@ const deps: BootstrapDependencies = {
     forceDelta: false,
     reloadableTokens: false,
     tokenRequired: true,
-  },
+  }),
   caPem: 'CA PEM',
   namesUnlessCovered: (host) => (host === 'localhost' || host === '127.0.0.1' ? undefined : ['localhost', '127.0.0.1']),
   isNoCa: (pem) => pem === 'LEAF',

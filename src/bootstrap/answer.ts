@@ -21,7 +21,7 @@ export interface BootstrapSettings {
 
 /** What the answer needs from outside. */
 export interface BootstrapDependencies {
-  readonly settings: BootstrapSettings;
+  readonly settings: () => BootstrapSettings;
   /** PEM of the CA of the control plane's own certificate, for proxies that brought none. */
   readonly caPem: string;
   /** `undefined` when the control plane's certificate is good for this host name or address, else the names it is good for. */
@@ -57,7 +57,7 @@ export async function answerBootstrap(
   const parsed = parseBootstrapRequest(call.body);
   if ('problem' in parsed) return text(400, parsed.problem);
   const { request } = parsed;
-  const { settings } = deps;
+  const settings = deps.settings();
   const proxyType = request.proxyType || 'dataplane';
   if (settings.tokenRequired && request.dataplaneToken === '' && request.dataplaneTokenPath === '') {
     return text(

@@ -1,6 +1,14 @@
+import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { answerBootstrap, type BootstrapDependencies } from '../bootstrap/answer.ts';
 import type { Logger } from '../lib/log.ts';
+import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
+import type { LabelContext } from '../resources/labels.ts';
+import type { Resource } from '../resources/resource.ts';
+import type { ResourceStore } from '../store/store.ts';
+import { parseBroughtDataplane } from './brought-dataplane.ts';
+import type { ControlPlaneConfig } from './config.ts';
+import type { ServerCertificate } from './server-certificate.ts';
 
 const LARGEST_BODY = 4 * 1024 * 1024;
 
@@ -55,4 +63,39 @@ function send(response: ServerResponse, status: number, contentType: string, bod
   if (response.headersSent) return;
   response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) });
   response.end(body);
+}
+
+/** What `POST /bootstrap` stands on, from the configuration and the certificate of the data plane port. */
+export function bootstrapDependencies(options: {
+  config: ControlPlaneConfig;
+  certificate: ServerCertificate;
+  store: ResourceStore;
+  labelContext: LabelContext;
+  /** Port of the data plane server, known once it listens. */
+  port: () => number;
+}): BootstrapDependencies {
+  const { config, store, labelContext } = options;
+  const { params } = config.bootstrapServer;
+  const certificate = new X509Certificate(options.certificate.certPem);
+  const names = (certificate.subjectAltName ?? '').split(', ').map((name) => name.replace(/^(DNS|IP Address):/, ''));
+  return {
+    settings: () => ({
+      adminAddress: params.adminAddress,
+      defaultAdminPort: params.adminPort,
+      adminAccessLogPath: params.adminAccessLogPath,
+      xdsHost: params.xdsHost,
+      xdsPort: params.xdsPort || options.port(),
+      xdsConnectTimeoutMs: params.xdsConnectTimeout,
+      forceDelta: config.experimental.deltaXds,
+      reloadableTokens: config.dpServer.authn.enableReloadableTokens,
+      tokenRequired: config.dpServer.authn.dpProxy.type === 'dpToken',
+    }),
+    caPem: options.certificate.caPem,
+    namesUnlessCovered: (host) => ((certificate.checkHost(host) ?? certificate.checkIP(host)) ? undefined : names),
+    isNoCa: (pem) => !new X509Certificate(pem).ca,
+    parseDataplane: (text, mesh, name) => parseBroughtDataplane(text, mesh, name, labelContext),
+    meshExists: async (mesh) => (await store.get({ type: 'Mesh', mesh: '', name: mesh })) !== undefined,
+    storedDataplane: async (mesh, name) =>
+      (await store.get({ type: 'Dataplane', mesh, name })) as Resource<DataplaneSpec> | undefined,
+  };
 }

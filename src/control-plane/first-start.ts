@@ -3,41 +3,57 @@ import type { SecretCreator } from '../auth/secrets.ts';
 import { ensureSigningKey } from '../auth/signing-keys.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { ensureAdminToken } from '../auth/users.ts';
-import type { Resource } from '../resources/resource.ts';
+import { computeLabels, type LabelContext } from '../resources/labels.ts';
+import type { Registry } from '../resources/registry.ts';
+import { keyOf, type Resource } from '../resources/resource.ts';
 import { type ResourceStore, StoreError } from '../store/store.ts';
 import { readOrCreateSecret } from './secrets.ts';
 import { createCa } from './server-certificate.ts';
 
 const TEN_YEARS_MS = 3650 * 86_400_000;
 
-/** Global signing keys and the admin token (kuma-compat 4.2, 5.3). RSA keys take a moment: they are made side by side, off the event loop. */
-export async function ensureGlobalKeys(options: {
+/**
+ * Global signing keys, the admin token, and the Mesh `default` with its token key (kuma-compat 1.5, 4.2, 5.3). Everything that is there already stays.
+ * RSA keys take a moment: they are made side by side, off the event loop. Resolves to true when this call made the Mesh.
+ */
+export async function firstStart(options: {
+  store: ResourceStore;
   secrets: SecretCreator;
+  /** Signs the admin token. */
   tokens: Tokens;
   bootstrapAdminToken: boolean;
-}): Promise<void> {
-  await Promise.all([
-    ensureSigningKey(options.secrets, 'zone'),
-    ensureSigningKey(options.secrets, 'user').then(async () => {
-      if (options.bootstrapAdminToken) await ensureAdminToken(options.secrets, options.tokens);
+  /** Absent: no Mesh is made. */
+  defaultMesh: Resource | undefined;
+}): Promise<boolean> {
+  const { store, secrets, tokens, defaultMesh } = options;
+  const [made] = await Promise.all([
+    defaultMesh && createOnce(store, defaultMesh),
+    defaultMesh && ensureSigningKey(secrets, 'dataplane', defaultMesh.meta.name),
+    ensureSigningKey(secrets, 'zone'),
+    ensureSigningKey(secrets, 'user').then(async () => {
+      if (options.bootstrapAdminToken) await ensureAdminToken(secrets, tokens);
     }),
   ]);
+  return made ?? false;
 }
 
-/** The Mesh `default` with an empty spec, when the store has no Mesh of that name yet; `undefined` when it had (kuma-compat 1.5). */
-export async function createDefaultMesh(
-  store: ResourceStore,
-  labels: Readonly<Record<string, string>>,
-): Promise<Resource | undefined> {
-  if ((await store.get({ type: 'Mesh', mesh: '', name: 'default' })) !== undefined) return undefined;
+/** The Mesh `default` as the first start makes it: an empty spec. */
+export function defaultMesh(registry: Registry, context: LabelContext): Resource {
+  const bare: Resource = {
+    type: 'Mesh',
+    meta: { mesh: '', name: 'default', labels: {}, creationTime: '', modificationTime: '', version: '' },
+    spec: {},
+  };
+  return { ...bare, meta: { ...bare.meta, labels: computeLabels(registry.byType('Mesh')!, bare, context) } };
+}
+
+async function createOnce(store: ResourceStore, resource: Resource): Promise<boolean> {
+  if ((await store.get(keyOf(resource))) !== undefined) return false;
   try {
-    return await store.create({
-      type: 'Mesh',
-      meta: { mesh: '', name: 'default', labels, creationTime: '', modificationTime: '', version: '' },
-      spec: {},
-    });
+    await store.create(resource);
+    return true;
   } catch (error) {
-    if (error instanceof StoreError && error.code === 'already-exists') return undefined;
+    if (error instanceof StoreError && error.code === 'already-exists') return false;
     throw error;
   }
 }

@@ -2,11 +2,8 @@
  * The control plane, put together: what is opened in which order, what is handed to whom, and how it all stops.
  * Start: store, keys and certificates, snapshots, identity, data plane port, API. Stop: the other way round.
  */
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { SecureContextOptions } from 'node:tls';
-import type { AuthErrorCode } from '../auth/errors.ts';
-import { AuthError } from '../auth/errors.ts';
 import { createProxyAuthenticator } from '../auth/proxy.ts';
 import { ensureSigningKey } from '../auth/signing-keys.ts';
 import { createTokens } from '../auth/tokens.ts';
@@ -24,37 +21,34 @@ import { createMetrics } from '../lib/metrics.ts';
 import { createPinoLogger } from '../lib/pino-log.ts';
 import { policyKinds } from '../policies/index.ts';
 import { createMeshWatcher } from '../push/mesh-watcher.ts';
-import type { ProxyNode } from '../push/proxy-node.ts';
 import { createDataplaneRegistration } from '../push/registration.ts';
 import { createXdsSource } from '../push/xds-source.ts';
-import { type DataplaneSpec, tagSetsOf } from '../resources/kinds/dataplane.ts';
 import { coreKinds } from '../resources/kinds/index.ts';
 import type { LabelContext } from '../resources/labels.ts';
-import { computeLabels } from '../resources/labels.ts';
-import { membershipProblem } from '../resources/membership.ts';
 import { createRegistry } from '../resources/registry.ts';
-import type { Resource } from '../resources/resource.ts';
 import { startDiagnosticsServer } from '../rest/diagnostics.ts';
 import { restRoutes } from '../rest/routes.ts';
 import { createRestServer } from '../rest/server.ts';
 import { createGenerationCache } from '../xds/generate.ts';
-import { createDataplaneServer } from '../xds-server/dataplane-server.ts';
+import { createDataplaneServer, type DataplaneServer } from '../xds-server/dataplane-server.ts';
 import { createXdsServer } from '../xds-server/server.ts';
-import { XdsError, type XdsErrorCode } from '../xds-server/xds.ts';
-import { createBootstrapListener } from './bootstrap-http.ts';
+import { bootstrapDependencies, createBootstrapListener } from './bootstrap-http.ts';
 import { parseBroughtDataplane } from './brought-dataplane.ts';
 import { type ControlPlaneConfig, maskedConfig } from './config.ts';
-import { createDefaultMesh, ensureClusterId, ensureEnvoyAdminCa, ensureGlobalKeys } from './first-start.ts';
+import { defaultMesh, ensureClusterId, ensureEnvoyAdminCa, firstStart } from './first-start.ts';
 import { createInspectSource } from './inspect.ts';
 import { createLeafRecords, loadSealingKey } from './leaf-records.ts';
 import { createMeshLifecycle } from './mesh-lifecycle.ts';
 import { openStore } from './open-store.ts';
+import { createProxyAccess } from './proxy-access.ts';
 import { createSecretAccess, createTokenSecrets } from './secrets.ts';
 import {
-  createLeaf,
-  ensureServerCertificate,
+  ensureAdminCertificates,
+  generalCertificate,
   loadServerCertificate,
-  type ServerCertificate,
+  minVersionOf,
+  optionalTls,
+  pemContext,
 } from './server-certificate.ts';
 import { loadTokenSettings } from './token-settings.ts';
 import { BASED_ON_KUMA, PRODUCT, VERSION } from './version.ts';
@@ -79,7 +73,6 @@ export interface RunOptions {
   readonly log?: Logger;
 }
 
-const YEAR_MS = 365 * 86_400_000;
 const STOP_GRACE_MS = 2000;
 
 /** Runs until `signal` aborts. Rejects when something it needs can't be opened: the message names it and the setting. */
@@ -112,7 +105,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       ...(config.diagnostics.tlsEnabled
         ? {
             tls: {
-              ...(await tlsFiles(config.diagnostics.tlsCertFile, config.diagnostics.tlsKeyFile)),
+              ...pemContext(await loadServerCertificate(config.diagnostics.tlsCertFile, config.diagnostics.tlsKeyFile)),
               minVersion: minVersionOf(config.diagnostics),
             },
           }
@@ -124,30 +117,14 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     const { store, election } = await openStore(config, workDir, clock, log.named('store'));
     closers.push(() => store.close());
     const [server, adminCa, clusterId, sealingKey, tokenSettings] = await Promise.all([
-      serverCertificate(config, workDir, clock.now()),
+      generalCertificate(config.general, clock.now()),
       ensureEnvoyAdminCa(store, clock.now()),
       ensureClusterId(store),
       loadSealingKey(store, config.weft.identity.sealingKeyFile),
       loadTokenSettings(config),
     ]);
-    const [adminServer, adminClient] = await Promise.all([
-      createLeaf(adminCa, {
-        subject: 'CN=envoy-admin',
-        names: ['envoy-admin'],
-        usage: 'server',
-        now: clock.now(),
-        lifeMs: YEAR_MS,
-      }),
-      createLeaf(adminCa, {
-        subject: 'CN=weft-control-plane',
-        names: [ADMIN_CLIENT_SAN],
-        usage: 'client',
-        now: clock.now(),
-        lifeMs: YEAR_MS,
-      }),
-    ]);
+    const admin = await ensureAdminCertificates(adminCa, workDir, ADMIN_CLIENT_SAN, clock.now());
     const { dpProxy, zoneProxy } = config.dpServer.authn;
-    const userTokens = config.apiServer.authn.tokens;
     const storedSecrets = createTokenSecrets(store);
     const keysReady = Promise.withResolvers<void>();
     keysReady.promise.catch(() => undefined);
@@ -180,10 +157,22 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       unsafeDelete: config.store.unsafeDelete,
     });
     background.push(
-      firstStart().then(keysReady.resolve, (error: unknown) => {
-        log.error('preparing signing keys and the default mesh failed', { error });
-        keysReady.reject(error);
-      }),
+      firstStart({
+        store,
+        secrets: storedSecrets,
+        tokens: createTokens({ secrets: storedSecrets, now: clock.now }),
+        bootstrapAdminToken: config.apiServer.authn.tokens.bootstrapAdminToken,
+        defaultMesh: config.defaults.skipMeshCreation ? undefined : defaultMesh(registry, labelContext),
+      }).then(
+        (made) => {
+          if (made) log.info('mesh "default" created');
+          keysReady.resolve();
+        },
+        (error: unknown) => {
+          log.error('preparing signing keys and the default mesh failed', { error });
+          keysReady.reject(error);
+        },
+      ),
     );
 
     // From the store to the proxies.
@@ -220,25 +209,23 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       log: log.named('push'),
       deregistrationDelayMs: config.xdsServer.dataplaneDeregistrationDelay,
     });
-    const authenticator = createProxyAuthenticator({
-      tokens,
-      mode: dpProxy.type,
-      zoneMode: zoneProxy.type === 'none' ? 'none' : 'dpToken',
-      zone: labelContext.zone,
+    const access = createProxyAccess({
+      authenticator: createProxyAuthenticator({
+        tokens,
+        mode: dpProxy.type,
+        zoneMode: zoneProxy.type === 'none' ? 'none' : 'dpToken',
+        zone: labelContext.zone,
+      }),
+      snapshot: (mesh) => watcher.snapshot(mesh),
     });
     const source = createXdsSource({
       watcher,
       identity,
-      cache: createGenerationCache({ adminTls: { caPem: adminCa.certPem, ...adminServer }, zone: labelContext.zone }),
+      cache: createGenerationCache({ adminTls: { caPem: adminCa.certPem, ...admin.server }, zone: labelContext.zone }),
       events: insights,
       registration,
       parseDataplane: (text, key) => parseBroughtDataplane(text, key.mesh, key.name, labelContext),
-      authenticate: async ({ token, node, dataplane }) => {
-        await authenticate(token, node, dataplane);
-        const mesh = watcher.snapshot(node.key.mesh)?.mesh;
-        const problem = mesh && membershipProblem(node.key.mesh, mesh.spec, dataplane.spec);
-        if (problem !== undefined) throw new XdsError('permission-denied', problem);
-      },
+      authenticate: access,
       clock,
       log: log.named('push'),
     });
@@ -261,6 +248,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         store,
         tokens,
         identity,
+        proxies: source,
         meshLifecycle,
         election,
         clock,
@@ -270,10 +258,20 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     );
 
     // The data plane port.
+    const dataplaneTls = await optionalTls(config.dpServer, server);
     const xds = createXdsServer({ source, log: log.named('xds'), metrics });
-    const dataplanePort = await createDataplaneServer({
-      tls: await optionalTls(config.dpServer, server),
-      http: createBootstrapListener(bootstrapDependencies(), log.named('bootstrap')),
+    const dataplanePort: DataplaneServer = await createDataplaneServer({
+      tls: dataplaneTls,
+      http: createBootstrapListener(
+        bootstrapDependencies({
+          config,
+          certificate: dataplaneTls,
+          store,
+          labelContext,
+          port: () => dataplanePort.address.port,
+        }),
+        log.named('bootstrap'),
+      ),
       xds,
       host: config.weft.interfaces.dpServer,
       port: config.dpServer.port,
@@ -287,7 +285,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       watcher,
       push: source,
       zone: labelContext.zone,
-      adminCredentials: { caPem: adminCa.certPem, ...adminClient },
+      adminCredentials: { caPem: adminCa.certPem, ...admin.client },
     });
     const api = createRestServer({
       routes: restRoutes({
@@ -364,80 +362,6 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     await aborted(options.signal);
     log.info('control plane is stopping');
 
-    /** Keys and the default Mesh; the API answers meanwhile, only tokens wait. */
-    async function firstStart(): Promise<void> {
-      await Promise.all([
-        ensureGlobalKeys({
-          secrets: storedSecrets,
-          tokens: createTokens({ secrets: storedSecrets, now: clock.now }),
-          bootstrapAdminToken: userTokens.bootstrapAdminToken,
-        }),
-        config.defaults.skipMeshCreation ? undefined : createDefault(),
-      ]);
-    }
-
-    async function createDefault(): Promise<void> {
-      const kind = registry.byType('Mesh')!;
-      const bare: Resource = {
-        type: 'Mesh',
-        meta: { mesh: '', name: 'default', labels: {}, creationTime: '', modificationTime: '', version: '' },
-        spec: {},
-      };
-      const created = await createDefaultMesh(store, computeLabels(kind, bare, labelContext));
-      if (created !== undefined) log.info('mesh "default" created');
-      await ensureSigningKey(storedSecrets, 'dataplane', 'default');
-    }
-
-    async function authenticate(token: string, node: ProxyNode, dataplane: Resource<DataplaneSpec>): Promise<void> {
-      try {
-        await authenticator.authenticate({
-          token: token.replace(/^bearer +/i, ''),
-          mesh: node.key.mesh,
-          name: node.key.name,
-          proxyType: node.proxyType,
-          dataplaneTags: tagValues(dataplane.spec),
-          ...workloadOf(dataplane),
-        });
-      } catch (error) {
-        if (error instanceof AuthError) throw new XdsError(xdsCodeOf(error.code), error.message, { cause: error });
-        throw new XdsError(
-          'unavailable',
-          `authenticate proxy ${node.key.mesh}.${node.key.name}: the store did not answer`,
-          { cause: error },
-        );
-      }
-    }
-
-    function bootstrapDependencies() {
-      const { params } = config.bootstrapServer;
-      const certificate = new X509Certificate(server.certPem);
-      const names = (certificate.subjectAltName ?? '')
-        .split(', ')
-        .map((name) => name.replace(/^(DNS|IP Address):/, ''));
-      return {
-        settings: {
-          adminAddress: params.adminAddress,
-          defaultAdminPort: params.adminPort,
-          adminAccessLogPath: params.adminAccessLogPath,
-          xdsHost: params.xdsHost,
-          xdsPort: params.xdsPort || config.dpServer.port,
-          xdsConnectTimeoutMs: params.xdsConnectTimeout,
-          forceDelta: config.experimental.deltaXds,
-          reloadableTokens: config.dpServer.authn.enableReloadableTokens,
-          tokenRequired: dpProxy.type === 'dpToken',
-        },
-        caPem: server.caPem,
-        namesUnlessCovered: (host: string) =>
-          (certificate.checkHost(host) ?? certificate.checkIP(host)) ? undefined : names,
-        isNoCa: (pem: string) => !new X509Certificate(pem).ca,
-        parseDataplane: (text: string, mesh: string, name: string) =>
-          parseBroughtDataplane(text, mesh, name, labelContext),
-        meshExists: async (mesh: string) => (await store.get({ type: 'Mesh', mesh: '', name: mesh })) !== undefined,
-        storedDataplane: async (mesh: string, name: string) =>
-          (await store.get({ type: 'Dataplane', mesh, name })) as Resource<DataplaneSpec> | undefined,
-      };
-    }
-
     /** What only one control plane of a store does. */
     async function leaderTasks(signal: AbortSignal): Promise<void> {
       await Promise.all([
@@ -469,58 +393,6 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     await Promise.allSettled(background);
     for (const close of closers.reverse()) await close();
   }
-}
-
-async function serverCertificate(config: ControlPlaneConfig, workDir: string, now: number): Promise<ServerCertificate> {
-  const { tlsCertFile, tlsKeyFile } = config.general;
-  return tlsCertFile === '' ? ensureServerCertificate(workDir, now) : loadServerCertificate(tlsCertFile, tlsKeyFile);
-}
-
-/** A server's own certificate files, or the general one. */
-async function optionalTls(
-  own: { tlsCertFile: string; tlsKeyFile: string },
-  general: ServerCertificate,
-): Promise<ServerCertificate> {
-  return own.tlsCertFile === '' ? general : loadServerCertificate(own.tlsCertFile, own.tlsKeyFile);
-}
-
-async function tlsFiles(certFile: string, keyFile: string): Promise<SecureContextOptions> {
-  return pemContext(await loadServerCertificate(certFile, keyFile));
-}
-
-function pemContext({ certPem, keyPem }: ServerCertificate): SecureContextOptions {
-  return { cert: certPem, key: keyPem };
-}
-
-function minVersionOf({ tlsMinVersion }: { tlsMinVersion: string }): 'TLSv1.2' | 'TLSv1.3' {
-  return tlsMinVersion === 'TLSv1_3' ? 'TLSv1.3' : 'TLSv1.2';
-}
-
-function tagValues(spec: DataplaneSpec): ReadonlyMap<string, ReadonlySet<string>> {
-  const values = new Map<string, Set<string>>();
-  for (const tags of tagSetsOf(spec)) {
-    for (const [tag, value] of Object.entries(tags)) {
-      const known = values.get(tag);
-      if (known) known.add(value);
-      else values.set(tag, new Set([value]));
-    }
-  }
-  return values;
-}
-
-function workloadOf(dataplane: Resource<DataplaneSpec>): { workload?: { label: string; decidesIdentity: boolean } } {
-  const label = dataplane.meta.labels['kuma.io/workload'];
-  if (label === undefined) return {};
-  return {
-    workload: {
-      label,
-      decidesIdentity: !tagSetsOf(dataplane.spec).some((tags) => tags['kuma.io/service'] !== undefined),
-    },
-  };
-}
-
-function xdsCodeOf(code: AuthErrorCode): XdsErrorCode {
-  return code === 'not-bound' ? 'permission-denied' : 'unauthenticated';
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -148,3 +148,53 @@ async function readText(path: string): Promise<string> {
     );
   }
 }
+
+/** The certificate of every server that has none of its own: from the configured files, else made and kept in `workDir`. */
+export function generalCertificate(
+  general: { tlsCertFile: string; tlsKeyFile: string; workDir: string },
+  now: number,
+): Promise<ServerCertificate> {
+  const { tlsCertFile, tlsKeyFile, workDir } = general;
+  return tlsCertFile === '' ? ensureServerCertificate(workDir, now) : loadServerCertificate(tlsCertFile, tlsKeyFile);
+}
+
+/** A server's own certificate files, or the general one. */
+export async function optionalTls(
+  own: { tlsCertFile: string; tlsKeyFile: string },
+  general: ServerCertificate,
+): Promise<ServerCertificate> {
+  return own.tlsCertFile === '' ? general : loadServerCertificate(own.tlsCertFile, own.tlsKeyFile);
+}
+
+/** As Node's TLS servers take it. */
+export function pemContext({ certPem, keyPem }: ServerCertificate): { cert: string; key: string } {
+  return { cert: certPem, key: keyPem };
+}
+
+/** Kuma's name of a TLS version as Node's; 1.2 unless 1.3 is asked for. */
+export function minVersionOf({ tlsMinVersion }: { tlsMinVersion: string }): 'TLSv1.2' | 'TLSv1.3' {
+  return tlsMinVersion === 'TLSv1_3' ? 'TLSv1.3' : 'TLSv1.2';
+}
+
+/**
+ * Both sides of Envoy's admin listeners: what the listeners present, and what this control plane shows them (`clientName` is what they ask for).
+ * Kept in `workDir` while they are of this CA, so that a restart changes no listener.
+ */
+export async function ensureAdminCertificates(
+  ca: Pair,
+  workDir: string,
+  clientName: string,
+  now: number,
+): Promise<{ server: Pair; client: Pair }> {
+  const ensure = async (file: string, names: readonly string[], usage: 'server' | 'client'): Promise<Pair> => {
+    const held = await readPair(workDir, file);
+    if (held !== undefined && covers(held.certPem, ca.certPem, names, now)) return held;
+    const made = await createLeaf(ca, { subject: `CN=${file}`, names, usage, now, lifeMs: SERVER_LIFE_MS });
+    return writePair(workDir, file, made);
+  };
+  const [server, client] = await Promise.all([
+    ensure('envoy-admin-server', ['envoy-admin'], 'server'),
+    ensure('envoy-admin-client', [clientName], 'client'),
+  ]);
+  return { server, client };
+}

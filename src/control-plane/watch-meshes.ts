@@ -2,10 +2,14 @@ import type { Tokens } from '../auth/tokens.ts';
 import type { IdentityService } from '../identity/identity.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import type { PushSource } from '../push/xds-source.ts';
 import type { MeshSpec } from '../resources/kinds/mesh.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { Change, LeaderElection, ResourceStore } from '../store/store.ts';
 import type { MeshLifecycle } from './mesh-lifecycle.ts';
+
+/** Secrets that decide whose token is good: signing keys and revocation lists (kuma-compat 3). */
+const DECIDES_ACCESS = /^(dataplane|zone)-token-(signing-key|signing-public-key|revocations)/;
 
 /**
  * Follows Meshes and secrets in the store, whoever wrote them: what a Mesh stands on is made good again by the leader when it is missing,
@@ -15,6 +19,7 @@ export async function watchMeshes(options: {
   store: ResourceStore;
   tokens: Pick<Tokens, 'secretChanged'>;
   identity: Pick<IdentityService, 'secretChanged'>;
+  proxies: Pick<PushSource, 'authenticateAgain'>;
   meshLifecycle: MeshLifecycle;
   election: LeaderElection;
   clock: Clock;
@@ -42,6 +47,7 @@ export async function watchMeshes(options: {
       if (!synced) return; // Nothing was kept of it yet.
       options.tokens.secretChanged(key.mesh, key.name);
       if (key.type === 'Secret') options.identity.secretChanged(key.mesh, key.name);
+      if (DECIDES_ACCESS.test(key.name)) void options.proxies.authenticateAgain(key.mesh);
     } else if (change.op === 'upsert' && options.election.isLeader()) {
       void ensure(change.resource as Resource<MeshSpec>);
     }

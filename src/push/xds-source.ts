@@ -35,6 +35,8 @@ export interface XdsSourceOptions {
 export interface PushSource extends XdsSource {
   sessions(): Iterable<ProxySession>;
   session(key: ProxyKey): ProxySession | undefined;
+  /** Asks again whether the proxies of a mesh ('' : of all) may be here, and ends the streams of those that may not: a revoked token ends a live stream. */
+  authenticateAgain(mesh: string): Promise<void>;
   close(): void;
 }
 
@@ -45,6 +47,8 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
   const { watcher, identity, events, log } = options;
   const meshes = new Map<string, Map<string, ProxySession>>();
   const bundleSecret = createBundleSecrets();
+  /** Who is behind each session, for `authenticateAgain`. */
+  const nodes = new WeakMap<ProxySession, ProxyNode>();
   /** Sessions that must look at their newest snapshot; a set, so that a newer change supersedes an older one. */
   const dirty = new Set<ProxySession>();
   let draining = false;
@@ -106,6 +110,28 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
       for (const sessions of meshes.values()) yield* sessions.values();
     },
     session: (key) => meshes.get(key.mesh)?.get(key.name),
+    async authenticateAgain(mesh) {
+      for (const [name, sessions] of meshes) {
+        if (mesh !== '' && name !== mesh) continue;
+        for (const session of [...sessions.values()]) {
+          const dataplane = watcher.snapshot(name)?.dataplanes.get(session.key.name);
+          const node = nodes.get(session);
+          if (dataplane === undefined || node === undefined) continue;
+          try {
+            await options.authenticate({ token: session.stream.authorization, node, dataplane });
+          } catch (error) {
+            // A store that does not answer is no reason to send anybody away.
+            if (!(error instanceof XdsError) || error.code === 'unavailable') continue;
+            log.info('proxy is not allowed any more, ending its stream', {
+              mesh: name,
+              dataplane: session.key.name,
+              reason: error.message,
+            });
+            session.stream.end(error);
+          }
+        }
+      }
+    },
     close() {
       for (const stop of unsubscribe) stop();
     },
@@ -140,6 +166,7 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
         events,
         bundleSecret,
       });
+      nodes.set(session, node);
       let sessions = meshes.get(key.mesh);
       if (sessions === undefined) {
         sessions = new Map();
