@@ -13,8 +13,8 @@ import type { TrustBundle } from './identity.ts';
 export interface OpenBackend {
   readonly name: string;
   readonly ca: CaBackend;
-  /** What its leaves must chain to; rejects with the reason while it can't be had. */
-  trust(): Promise<TrustStore>;
+  /** What its leaves must chain to; `undefined` until the backend has announced it. */
+  readonly trust: TrustStore | undefined;
 }
 
 /** The CA backends of one mesh and what its proxies shall trust. A broken backend harms only what needs it. */
@@ -34,7 +34,8 @@ interface Opened extends OpenBackend {
   readonly kind: CaBackendKind;
   readonly timeoutMs: number;
   anchors: TrustAnchors | undefined;
-  loading: Promise<TrustStore> | undefined;
+  trust: TrustStore | undefined;
+  loading: Promise<void> | undefined;
   failures: number;
   retry: Timer | undefined;
   closed: boolean;
@@ -52,6 +53,10 @@ export function createMeshBackends(options: {
   log: Logger;
   /** The bundle is another one now. */
   changed: (bundle: TrustBundle | undefined) => void;
+  /** A backend can issue now. */
+  ready: (backend: string) => void;
+  /** A backend does not say what to trust, so it can't issue; `attempts` in a row. It is asked again at `nextAttemptAt` (epoch ms). */
+  unready: (backend: string, failure: { message: string; attempts: number; nextAttemptAt: number }) => void;
   /** How long each fetch of anchors took, in seconds. */
   observe: (backend: string, seconds: number) => void;
 }): MeshBackends {
@@ -74,54 +79,56 @@ export function createMeshBackends(options: {
       ca: kind.open(config, options.deps),
       timeoutMs: secondsToMs(backend.rootChain?.requestTimeout) ?? ANCHORS_TIMEOUT_MS,
       anchors: undefined,
+      trust: undefined,
       loading: undefined,
       failures: 0,
       retry: undefined,
       closed: false,
-      trust: () => load(one),
     };
     return one;
   }
 
-  /** Anchors of a backend, fetched once; after a failure they are asked for again, with growing pauses, until they come. */
-  function load(one: Opened): Promise<TrustStore> {
-    one.loading ??= fetchAnchors(one).catch((error: unknown) => {
-      one.loading = undefined;
-      if (!one.closed && one.retry === undefined) {
+  /** Asks a backend what to trust; after a failure again, with growing pauses, until it answers. Never rejects. */
+  function load(one: Opened): void {
+    one.loading ??= fetchAnchors(one)
+      .catch((error: unknown) => {
+        if (one.closed) return;
         one.failures += 1;
-        const report = one.failures === 1 ? log.debug : log.warn;
-        report('fetching the trust anchors of a CA backend failed, trying again', {
-          mesh,
-          backend: one.name,
-          error: reason(error),
-        });
-        one.retry = clock.after(backoffMs(one.failures, { ...RETRY, random: options.random() }), () => {
-          one.retry = undefined;
-          load(one).catch(() => undefined);
-        });
-      }
-      throw error;
-    });
-    return one.loading;
+        const delayMs = backoffMs(one.failures, { ...RETRY, random: options.random() });
+        const message = `fetch the trust anchors of backend "${one.name}" of mesh ${mesh}: ${reason(error)}`;
+        // The first failure is ordinary: a Mesh is seen a moment before its builtin CA is made.
+        if (one.failures > 1) {
+          log.warn('a CA backend does not say what to trust, trying again', {
+            mesh,
+            backend: one.name,
+            error: message,
+          });
+          options.unready(one.name, { message, attempts: one.failures, nextAttemptAt: clock.now() + delayMs });
+        }
+        again(one, delayMs);
+      })
+      .finally(() => {
+        one.loading = undefined;
+      });
   }
 
-  async function fetchAnchors(one: Opened): Promise<TrustStore> {
+  function again(one: Opened, delayMs: number): void {
+    one.retry?.cancel();
+    one.retry = clock.after(delayMs, () => load(one));
+  }
+
+  async function fetchAnchors(one: Opened): Promise<void> {
     const started = clock.monotonic();
     const anchors = await withDeadline(one.timeoutMs, (signal) => one.ca.trustAnchors(signal));
-    const store = await createTrustStore(anchors.pem);
+    const trust = await createTrustStore(anchors.pem);
+    if (one.closed) return;
     options.observe(one.name, (clock.monotonic() - started) / 1000);
     one.failures = 0;
-    if (one.closed) return store;
     one.anchors = anchors;
-    if (anchors.refreshAt !== undefined) {
-      one.retry = clock.after(Math.max(1000, anchors.refreshAt - clock.now()), () => {
-        one.retry = undefined;
-        one.loading = undefined;
-        load(one).catch(() => undefined);
-      });
-    }
+    one.trust = trust;
+    if (anchors.refreshAt !== undefined) again(one, Math.max(1000, anchors.refreshAt - clock.now()));
     merge();
-    return store;
+    options.ready(one.name);
   }
 
   /** The union of what every listed backend announces (Kong Mesh, kuma-compat 1.5); a backend that has not answered yet is left out. */
@@ -162,7 +169,7 @@ export function createMeshBackends(options: {
       const before = opened;
       opened = next;
       for (const one of before.values()) if (!next.has(one.name) || next.get(one.name) !== one) close(one);
-      for (const one of next.values()) load(one).catch(() => undefined);
+      for (const one of next.values()) load(one);
       merge();
     },
     secretChanged(secret) {
@@ -171,17 +178,17 @@ export function createMeshBackends(options: {
         if (!one.kind.usedSecrets(one.config).includes(secret)) continue;
         found = true;
         close(one);
-        const again: Opened = {
+        const reopened: Opened = {
           ...one,
           ca: one.kind.open(one.config, options.deps),
+          trust: undefined,
           loading: undefined,
           failures: 0,
           retry: undefined,
           closed: false,
-          trust: () => load(again),
         };
-        opened.set(one.name, again);
-        load(again).catch(() => undefined);
+        opened.set(one.name, reopened);
+        load(reopened);
       }
       return found;
     },

@@ -85,7 +85,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       const record = proxies.get(id);
       if (record?.desired !== undefined) consider(record);
       else if (record !== undefined) forget(record);
-      else workOf(id).queue.wake();
+      else work.get(id)?.queue.wake();
     }
   });
   let closed = false;
@@ -108,10 +108,12 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   /** Work of one backend of one mesh; its id can't be a proxy's: those have one slash. */
   function workOf(id: string): BackendWork {
     let one = work.get(id);
+    const [mesh, backend] = id.split('//') as [string, string];
     if (one === undefined) {
       const breaker = createBreaker(random);
       const queue = createIssuanceQueue({
         mayRun: () => {
+          if (meshes.get(mesh)?.get(backend)?.trust === undefined) return 0;
           const state = breaker.state(clock.now());
           if (state === 'go') return CONCURRENCY;
           if (state === 'probe') return 1;
@@ -189,7 +191,9 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     const backend = meshes.get(mesh)?.get(desired.backend);
     if (backend === undefined) throw new Error(`mesh ${mesh} has no open CA backend "${desired.backend}"`);
     const timeoutMs = desired.requestTimeoutMs ?? ISSUE_TIMEOUT_MS;
-    const trust = await backend.trust();
+    if (backend.trust === undefined)
+      throw new Error(`backend "${desired.backend}" of mesh ${mesh} does not say what to trust yet`);
+    const { trust } = backend;
     const keys = desired.keyType === 'ec-p256' ? generateEcKey() : await generateRsaKey(2048);
     const chain = await withDeadline(timeoutMs, (signal) =>
       backend.ca.sign(
@@ -246,10 +250,18 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     }
   }
 
+  /** A backend that does not answer at all: those that wait for their first leaf are told why. */
+  function unready(mesh: string, backend: string, failure: Omit<IssuanceFailure, 'at'>): void {
+    for (const record of proxies.values()) {
+      if (record.key.mesh !== mesh || record.desired?.backend !== backend || record.leaf !== undefined) continue;
+      record.failure = { ...failure, at: clock.now() };
+      emit({ kind: 'failure', proxy: record.key, failure: record.failure, backend });
+    }
+  }
+
   function bundleChanged(mesh: string, bundle: TrustBundle | undefined): void {
     emit({ kind: 'bundle', mesh, bundle });
     for (const record of proxies.values()) if (record.key.mesh === mesh) consider(record);
-    retryAll(mesh);
   }
 
   function forget(record: ProxyRecord): void {
@@ -275,6 +287,13 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           random,
           log,
           changed: (bundle) => bundleChanged(mesh, bundle),
+          ready: (backend) => {
+            const one = workOf(workId(mesh, backend));
+            one.breaker.succeeded();
+            retryAll(mesh, backend);
+            one.queue.wake();
+          },
+          unready: (backend, failure) => unready(mesh, backend, failure),
           observe: metrics.anchorsFetched,
         });
       meshes.set(mesh, backends);
