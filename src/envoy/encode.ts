@@ -12,7 +12,7 @@ export const RESOURCE_TYPE = {
   secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
 } as const satisfies Readonly<Record<string, TypeUrl>>;
 
-/** Encodes one message. Throws when a string in it is not valid Unicode. */
+/** Encodes one message. Half a surrogate pair in a string becomes U+FFFD. */
 export function encode<Desc extends DescMessage>(schema: Desc, init: MessageInitShape<Desc>): Uint8Array {
   return toBinary(schema, create(schema, init));
 }
