@@ -54,8 +54,13 @@ export interface ListenerOptions {
 }
 
 /** `chains`: see `encodeChains`. */
-export function listenerResource(options: ListenerOptions, ...chains: readonly Uint8Array[]): EncodedResource {
-  const own = encode(ListenerSchema, {
+export function listenerResource(options: ListenerOptions, chains: Uint8Array): EncodedResource {
+  return joinListener(options.name, encodeListener(options), chains);
+}
+
+/** What a listener has for itself, encoded: everything but its chains. */
+export function encodeListener(options: ListenerOptions): Uint8Array {
+  return encode(ListenerSchema, {
     name: options.name,
     address: socketAddress(options.address, options.port),
     ...(options.tags && { metadata: listenerMetadata(options.tags) }),
@@ -65,7 +70,11 @@ export function listenerResource(options: ListenerOptions, ...chains: readonly U
       ? { trafficDirection: TrafficDirection.INBOUND, enableReusePort: false }
       : { trafficDirection: TrafficDirection.OUTBOUND }),
   });
-  return encodeResource(RESOURCE_TYPE.listener, options.name, own, ...chains);
+}
+
+/** The listener out of `encodeListener` and `encodeChains`. */
+export function joinListener(name: string, own: Uint8Array, chains: Uint8Array): EncodedResource {
+  return encodeResource(RESOURCE_TYPE.listener, name, own, chains);
 }
 
 function matchOf(match: ChainMatch): MessageInitShape<typeof FilterChainMatchSchema> {

@@ -40,10 +40,15 @@ export interface GenerationMemos {
 
 /** Last result for one inbound. */
 export interface InboundMemo {
+  /** What cluster and `ownPart` depend on. */
   readonly key: string;
+  /** What the chains depend on, besides `permissions`. */
+  readonly chainsKey: string;
   readonly permissions: InboundPermissions | undefined;
   readonly cluster: EncodedResource;
   readonly listener: EncodedResource;
+  /** The listener without its chains; see `encodeListener`. */
+  readonly ownPart: Uint8Array;
 }
 
 /** What an outbound's text says, read once. */

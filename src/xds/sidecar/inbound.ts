@@ -2,7 +2,7 @@
 import { localCluster, passthroughSource, type UpstreamHttp } from '../../envoy/cluster.ts';
 import { joinParts, RESOURCE_TYPE } from '../../envoy/encode.ts';
 import { type FilterInit, inboundHttp, networkRbacFilter, tcpProxy, tlsInspector } from '../../envoy/filters.ts';
-import { type Chain, encodeChains, listenerResource } from '../../envoy/listener.ts';
+import { type Chain, encodeChains, encodeListener, joinListener } from '../../envoy/listener.ts';
 import { inboundListenerName, localClusterName } from '../../envoy/names.ts';
 import { networkRbacStats } from '../../envoy/rbac.ts';
 import { inboundRoutes } from '../../envoy/route.ts';
@@ -48,16 +48,21 @@ export function addInbounds(context: SidecarContext, out: ResourceCollector): vo
 function inboundResources(context: SidecarContext, spec: DataplaneInbound, field: string): InboundMemo {
   const { mesh, metadata, networking, redirect, cache } = context;
   const permissions = mesh.mtls === 'off' ? undefined : inboundPermissions(context, spec);
-  const key = `${mesh.key}|${networking.address}|${redirect.inbound}|${metadata.ipv6Enabled}`;
+  const key = `${networking.address}|${redirect.inbound}`;
+  const chainsKey = `${mesh.name}|${mesh.mtls}|${metadata.ipv6Enabled}`;
   const before = cache.memos.inbounds.get(spec);
-  if (before?.key === key && before.permissions === permissions) return before;
+  if (before?.key === key && before.chainsKey === chainsKey && before.permissions === permissions) return before;
   try {
     const inbound = completeInbound(context, spec, field);
+    const name = inboundListenerName(inbound.address, inbound.port);
+    const ownPart = before?.key === key ? before.ownPart : listenerOwnPart(context, inbound, name);
     const memo: InboundMemo = {
       key,
+      chainsKey,
       permissions,
       cluster: before?.key === key ? before.cluster : workloadCluster(context, inbound),
-      listener: inboundListener(context, inbound, permissions),
+      listener: joinListener(name, ownPart, inboundChains(context, inbound, name, permissions)),
+      ownPart,
     };
     // What people look at with shadow policies on is not what the proxy has.
     if (!context.shadow) cache.memos.inbounds.set(spec, memo);
@@ -107,23 +112,15 @@ function workloadCluster({ redirect }: SidecarContext, inbound: Inbound): Encode
   });
 }
 
-function inboundListener(
-  context: SidecarContext,
-  inbound: Inbound,
-  permissions: InboundPermissions | undefined,
-): EncodedResource {
-  const name = inboundListenerName(inbound.address, inbound.port);
-  return listenerResource(
-    {
-      name,
-      direction: 'inbound',
-      address: inbound.address,
-      port: inbound.port,
-      tags: inbound.tags,
-      bindToPort: !context.redirect.inbound,
-    },
-    inboundChains(context, inbound, name, permissions),
-  );
+function listenerOwnPart({ redirect }: SidecarContext, inbound: Inbound, name: string): Uint8Array {
+  return encodeListener({
+    name,
+    direction: 'inbound',
+    address: inbound.address,
+    port: inbound.port,
+    tags: inbound.tags,
+    bindToPort: !redirect.inbound,
+  });
 }
 
 /** Chains that depend on the listener's name (TCP has it in its RBAC statistics) are made for it; all others are shared. */
