@@ -36,6 +36,7 @@ import { bootstrapDependencies, createBootstrapListener } from './bootstrap-http
 import { parseBroughtDataplane } from './brought-dataplane.ts';
 import { type ControlPlaneConfig, maskedConfig } from './config.ts';
 import { defaultMesh, ensureClusterId, ensureEnvoyAdminCa, firstStart } from './first-start.ts';
+import { createIdleMemory } from './idle-memory.ts';
 import { createInspectSource } from './inspect.ts';
 import { createLeafRecords, loadSealingKey } from './leaf-records.ts';
 import { createMeshLifecycle } from './mesh-lifecycle.ts';
@@ -234,8 +235,12 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         if (!update.snapshot.dataplanes.has(name)) insights.removed({ mesh: update.mesh, name });
       }
     });
+    const idleMemory = createIdleMemory(clock);
+    watcher.subscribe(() => idleMemory.touch());
+    identity.subscribe(() => idleMemory.touch());
     await identity.start();
     closers.push(
+      () => idleMemory.close(),
       () => source.close(),
       () => identity.close(),
       () => insights.close(),

@@ -1,4 +1,12 @@
-const UNIT_MS: Record<string, number> = { y: 31_536_000_000, w: 604_800_000, d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+const UNIT_MS: Record<string, number> = {
+  y: 31_536_000_000,
+  w: 604_800_000,
+  d: 86_400_000,
+  h: 3_600_000,
+  m: 60_000,
+  s: 1000,
+  ms: 1,
+};
 
 /**
  * Milliseconds of a Kuma duration: one number and one unit (`24h`, `30d`, `500ms`, a year is 365 days), or the bare `0`.
@@ -11,7 +19,16 @@ export function parseKumaDuration(text: string): number | undefined {
   return Number(match[1]) * UNIT_MS[match[2]!]!;
 }
 
-const GO_UNIT_MS: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 1e-3, 'µs': 1e-3, 'μs': 1e-3, ns: 1e-6 };
+const GO_UNIT_MS: Record<string, number> = {
+  h: 3_600_000,
+  m: 60_000,
+  s: 1000,
+  ms: 1,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ns: 1e-6,
+};
 
 /** Milliseconds of a Go duration (`1h30m`, `1.5s`, `-2m`, `0`); `undefined` when malformed. Source: Go `time.ParseDuration`. */
 export function parseGoDuration(text: string): number | undefined {
@@ -34,7 +51,12 @@ export function formatProtoDuration(ms: number): string {
 /** Short form for people, two units at most: `3d4h`, `59s`, `1m20s`. Negative values are shown as `0s`. */
 export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
-  const steps: [number, string][] = [[86_400, 'd'], [3600, 'h'], [60, 'm'], [1, 's']];
+  const steps: [number, string][] = [
+    [86_400, 'd'],
+    [3600, 'h'],
+    [60, 'm'],
+    [1, 's'],
+  ];
   for (const [index, [size, unit]] of steps.entries()) {
     if (seconds < size && unit !== 's') continue;
     const whole = Math.floor(seconds / size);
