@@ -3,7 +3,9 @@ import { statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 
 if (Number(process.versions.node.split('.')[0]) < 24) {
-  console.error(`weft needs Node 24 or newer, this is ${process.versions.node}; \`make build\` installs it in .tools/bin`);
+  console.error(
+    `weft needs Node 24 or newer, this is ${process.versions.node}; \`make build\` installs it in .tools/bin`,
+  );
   process.exit(1);
 }
 enableCompileCache();

@@ -34,7 +34,7 @@ export function createMemorySecrets(initial: Readonly<Record<string, string>> = 
         broken = false;
         throw new Error('the store went away');
       }
-      for (const [name, value] of secrets) values.set(`${owner}/${name}`, value);
+      for (const [name, value] of secrets) values.set(`${owner}/${name}`, Buffer.from(value));
       return true;
     },
   };
