@@ -16,7 +16,7 @@ import { MESH_ALPN, type TransportSocketInit } from './tls.ts';
 type FilterChainInit = MessageInitShape<typeof FilterChainSchema>;
 
 /** Which connections a chain is for; absent: all. */
-export type ChainMatch = 'plain-text' | 'any-tls' | 'mesh-tls';
+type ChainMatch = 'plain-text' | 'any-tls' | 'mesh-tls';
 
 export interface Chain {
   readonly match?: ChainMatch;

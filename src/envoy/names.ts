@@ -5,9 +5,6 @@ import { isIPv6 } from 'node:net';
 export const SERVICE_TAG = 'kuma.io/service';
 export const ADMIN_NAME = 'kuma:envoy:admin';
 export const READINESS_CLUSTER = 'kuma:readiness';
-export const ADS_CLUSTER = 'ads_cluster';
-export const ACCESS_LOG_SINK_CLUSTER = 'access_log_sink';
-export const CONTROL_PLANE_CA_SECRET = 'cp_validation_ctx';
 export const DIRECT_ACCESS_CLUSTER = 'direct_access';
 export const PROBE_LISTENER = 'probe:listener';
 

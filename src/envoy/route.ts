@@ -45,7 +45,7 @@ export function outboundRoutes(service: string, cluster: string): RouteConfigura
   };
 }
 
-/** One path or, ending in `*`, everything below it, to a cluster. */
+/** One path to a cluster. */
 export interface StaticPath {
   readonly path: string;
   readonly cluster: string;

@@ -47,7 +47,7 @@ function sortedTags(tags: Readonly<Record<string, string>>): Readonly<Record<str
 }
 
 /** Order of a service's endpoints: address, port, then what makes it total. */
-export function compareEndpoints(a: Endpoint, b: Endpoint): number {
+function compareEndpoints(a: Endpoint, b: Endpoint): number {
   if (a.address !== b.address) return a.address < b.address ? -1 : 1;
   if (a.port !== b.port) return a.port - b.port;
   if (a.dataplane !== b.dataplane) return a.dataplane < b.dataplane ? -1 : 1;

@@ -72,6 +72,7 @@ export interface ProxyMemo {
   readonly features: MeshFeatures;
   readonly policies: readonly Resource[];
   readonly views: ReadonlyMap<string, ServiceView | undefined>;
+  readonly inPlainText: string;
   readonly generated: Generated;
 }
 

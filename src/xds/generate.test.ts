@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
+import { ClusterSchema } from '@weft/protos/envoy/config/cluster/v3/cluster_pb.js';
 import { ListenerSchema } from '@weft/protos/envoy/config/listener/v3/listener_pb.js';
 import { SecretSchema } from '@weft/protos/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import fc from 'fast-check';
@@ -164,6 +165,38 @@ describe('what proxies share', () => {
     expect(whatIf.resources.get(RESOURCE_TYPE.listener)).not.toBe(real.resources.get(RESOURCE_TYPE.listener));
     expect(generate(withShadow, 'web-1', cache, metadata)).toBe(real);
     expect([...generate(withShadow, 'web-1', cache).resources]).toEqual([...real.resources]);
+  });
+});
+
+describe('in PERMISSIVE mode', () => {
+  const snapshot = snapshotOf([meshOn('PERMISSIVE'), web(1), api(1)]);
+  const clusterOf = (mode: string, tlsReady: () => boolean) => {
+    const changed = update(snapshot, meshOn(mode));
+    const proxy = { dataplane: changed.dataplanes.get('web-1')!, metadata: { ...PLAIN_METADATA } };
+    const { resources } = generateSidecar(proxy, changed, cacheOf(), { tlsReady });
+    const { any } = resources.get(RESOURCE_TYPE.cluster)!.get('api')!;
+    return fromBinary(ClusterSchema, fromBinary(AnySchema, any).value);
+  };
+
+  test('clients use TLS once the service takes it', () => {
+    expect(clusterOf('PERMISSIVE', () => false).transportSocket).toBeUndefined();
+    expect(clusterOf('PERMISSIVE', () => true).transportSocket).toBeDefined();
+  });
+
+  test('STRICT does not ask', () => {
+    expect(clusterOf('STRICT', () => false).transportSocket).toBeDefined();
+  });
+
+  test('a service that becomes ready changes the result, others do not', () => {
+    const cache = cacheOf();
+    const proxy = { dataplane: snapshot.dataplanes.get('web-1')!, metadata: { ...PLAIN_METADATA } };
+    const ready = new Set<string>();
+    const run = () => generateSidecar(proxy, snapshot, cache, { tlsReady: (service) => ready.has(service) });
+    const before = run();
+    ready.add('other');
+    expect(run()).toBe(before);
+    ready.add('api');
+    expect(run()).not.toBe(before);
   });
 });
 

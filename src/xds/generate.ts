@@ -64,6 +64,16 @@ export interface GenerationCache {
   readonly memos: GenerationMemos;
 }
 
+export interface GenerateOptions {
+  /** Shadow policies take part: a view of what would be, never remembered. */
+  readonly shadow?: boolean;
+  /**
+   * True when every proxy of the service already takes mesh TLS. Asked in PERMISSIVE mode only, where clients go on in plain text until then, so
+   * that switching mTLS on breaks no request; in STRICT mode there is nothing but TLS. Absent: all are ready. Source: Kuma 2.11 `TLSReadiness`.
+   */
+  readonly tlsReady?: (service: string) => boolean;
+}
+
 /** The kind whose policies are in here so far. */
 const PERMISSIONS = 'MeshTrafficPermission';
 
@@ -76,16 +86,17 @@ export function generateSidecar(
   proxy: ProxyInput,
   snapshot: MeshSnapshot,
   cache: GenerationCache,
-  options: { readonly shadow?: boolean } = {},
+  options: GenerateOptions = {},
 ): Generated {
   const { dataplane, metadata } = proxy;
   const { memos } = cache;
   const shadow = options.shadow ?? false;
   const mesh = meshFeatures(snapshot, memos);
   const permissions = snapshot.policies.get(PERMISSIONS) ?? memos.noPolicies;
+  const clientTls = clientTlsOf(mesh, options.tlsReady);
   const known = memos.proxies.get(metadata);
   const before = known?.mesh === snapshot.name && known.name === dataplane.meta.name ? known : undefined;
-  if (!shadow && before !== undefined && isCurrent(before, dataplane, snapshot, mesh, permissions)) {
+  if (!shadow && before !== undefined && isCurrent(before, dataplane, snapshot, mesh, permissions, clientTls)) {
     return before.generated;
   }
   const generated = generate(
@@ -97,6 +108,7 @@ export function generateSidecar(
       mesh,
       permissions,
       shadow,
+      clientTls,
       cache,
       redirect: trafficRedirect(dataplane.spec, metadata),
     },
@@ -111,6 +123,7 @@ export function generateSidecar(
       features: mesh,
       policies: permissions,
       views: viewsOf(generated.services, snapshot),
+      inPlainText: inPlainText(generated.services, clientTls),
       generated,
     });
   }
@@ -146,12 +159,31 @@ function isCurrent(
   snapshot: MeshSnapshot,
   mesh: MeshFeatures,
   permissions: readonly Resource[],
+  clientTls: SidecarContext['clientTls'],
 ): boolean {
   if (memo.spec !== dataplane.spec || memo.labels !== dataplane.meta.labels) return false;
   if (memo.features.key !== mesh.key || memo.policies !== permissions || memo.generated.services === 'all')
     return false;
   for (const [service, view] of memo.views) if (snapshot.services.get(service) !== view) return false;
-  return true;
+  return memo.inPlainText === inPlainText(memo.generated.services, clientTls);
+}
+
+function clientTlsOf({ mtls }: MeshFeatures, tlsReady: GenerateOptions['tlsReady']): SidecarContext['clientTls'] {
+  switch (mtls) {
+    case 'off':
+      return () => false;
+    case 'STRICT':
+      return () => true;
+    case 'PERMISSIVE':
+      return tlsReady ?? (() => true);
+    default:
+      return mtls satisfies never;
+  }
+}
+
+/** The used services that are spoken to without TLS, as text to compare. */
+function inPlainText(services: Generated['services'], clientTls: SidecarContext['clientTls']): string {
+  return services === 'all' ? '' : [...services].filter((service) => !clientTls(service)).join('|');
 }
 
 function viewsOf(

@@ -18,6 +18,8 @@ export interface SidecarContext {
   /** The mesh's MeshTrafficPermissions. */
   readonly permissions: readonly Resource[];
   readonly shadow: boolean;
+  /** Connections to this service of the mesh use mesh TLS. */
+  readonly clientTls: (service: string) => boolean;
   readonly cache: GenerationCache;
   readonly redirect: TrafficRedirect;
 }

@@ -136,19 +136,19 @@ function dnsCluster(
   });
 }
 
-function clusterKey({ mesh }: SidecarContext, traits: OutboundTraits, protocol: Protocol): string {
-  return `${mesh.name}|${mesh.mtls === 'off'}|${isHttp(protocol)}|${traits.tagsKey}`;
+function clusterKey({ mesh, clientTls }: SidecarContext, traits: OutboundTraits, protocol: Protocol): string {
+  return `${mesh.name}|${clientTls(traits.service)}|${isHttp(protocol)}|${traits.tagsKey}`;
 }
 
 function cluster(
-  { mesh }: SidecarContext,
+  { mesh, clientTls }: SidecarContext,
   traits: OutboundTraits,
   protocol: Protocol,
   endpoints: EndpointSource,
   field: string,
 ): EncodedResource {
   let tls: ReturnType<typeof meshClientTls> | undefined;
-  if (mesh.mtls !== 'off') {
+  if (clientTls(traits.service)) {
     const sni = sniOfTags(mesh.name, traits.tags);
     if (Buffer.byteLength(sni) > MAX_SNI_BYTES) {
       throw new GenerateError(
