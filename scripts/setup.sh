@@ -25,7 +25,7 @@ node_bin="$PWD/.tools/node_modules/$node_package/bin"
 if ! "$node_bin/node" --version 2>/dev/null | grep -q "^v$NODE_MAJOR\."; then
   say "installing Node $NODE_MAJOR into .tools"
   [ -f .tools/package.json ] || echo '{"private":true}' >.tools/package.json
-  npm install --silent --no-save --no-audit --no-fund --prefix .tools "$node_package@$NODE_MAJOR" >&2
+  npm install --loglevel=error --no-save --no-audit --no-fund --prefix .tools "$node_package@$NODE_MAJOR" >/dev/null
 fi
 ln -sfn "node_modules/$node_package/bin" .tools/bin
 export PATH="$PWD/.tools/bin:$PATH"
@@ -34,7 +34,7 @@ stamp=.tools/npm.stamp
 wanted=$(cat package.json package-lock.json protos/package.json | sha256sum | cut -d' ' -f1)
 if [ ! -d node_modules ] || [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
   say "installing npm packages"
-  npm ci --silent --no-audit --no-fund >&2
+  npm ci --loglevel=error --no-audit --no-fund >/dev/null
   echo "$wanted" >$stamp
 fi
 
