@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { statSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 
 if (Number(process.versions.node.split('.')[0]) < 24) {
   console.error(
@@ -8,7 +10,7 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
   );
   process.exit(1);
 }
-enableCompileCache();
+enableCompileCache(join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'weft', 'compiled'));
 const { main } = await import(mainModule());
 process.exitCode = await main(process.argv.slice(2));
 

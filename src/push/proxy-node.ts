@@ -41,6 +41,7 @@ export function parseProxyNode(node: NodeInfo): ProxyNode {
       features: Array.isArray(meta['features']) ? meta['features'].filter((item) => typeof item === 'string') : [],
       workdir: text(meta['workdir']),
       ipv6Enabled: meta['ipv6Enabled'] === true || meta['ipv6Enabled'] === 'true',
+      appProbeProxyEnabled: meta['dataplane.appProbeProxy.enabled'] === 'true',
     },
   };
 }
