@@ -1,6 +1,6 @@
 /**
  * Bundles dist/cli/main.js into dist/bundle/: a few files instead of about nine hundred, which makes every command start faster.
- * The X.509 library and the PostgreSQL driver stay outside: they are loaded only when they are needed.
+ * Packages that are loaded only when they are needed stay outside: in a bundle, `import()` of a CommonJS package gives no names.
  */
 import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
@@ -14,7 +14,7 @@ await build({
   platform: 'node',
   format: 'esm',
   target: 'node24',
-  external: ['@peculiar/x509', 'reflect-metadata', 'pg'],
+  external: ['@peculiar/x509', 'reflect-metadata', 'pg', 'yaml'],
   // CommonJS packages inside the bundle still ask for Node's modules by `require`.
   banner: {
     js: "import { createRequire as requireIn } from 'node:module'; const require = requireIn(import.meta.url);",

@@ -201,7 +201,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       identityState: (proxy) => identity.state(proxy),
       bundle: (mesh) => identity.bundle(mesh),
       exists: (proxy) => watcher.snapshot(proxy.mesh)?.dataplanes.has(proxy.name) ?? false,
-      flushDelayMs: Math.min(1000, config.xdsServer.dataplaneStatusFlushInterval),
+      flushDelayMs: Math.min(250, config.xdsServer.dataplaneStatusFlushInterval),
       subscriptionLimit: config.metrics.dataplane.subscriptionLimit,
     });
     const registration = createDataplaneRegistration({
