@@ -59,7 +59,7 @@ function withExamples(script: string, ports: ReadonlyMap<string, number>): strin
 }
 
 /** Files that a reader would make in the current folder. */
-const inHome = (script: string) => script.replaceAll(/w+-1.token/g, (name) => `${home}/${name}`);
+const inHome = (script: string) => script.replaceAll(/\w+-1\.token/g, (name) => `${home}/${name}`);
 
 function run(script: string): ChildProcess {
   const child = spawn('bash', ['-c', script], {
