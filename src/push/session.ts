@@ -22,6 +22,10 @@ export interface SessionDependencies {
   readonly events: ProxyEvents;
   /** Encoded trust bundle of a mesh, shared by its sessions. */
   readonly bundleSecret: (bundle: TrustBundle) => EncodedResource;
+  /** See `GenerateOptions.tlsReady`. */
+  readonly tlsReady: (snapshot: MeshSnapshot, service: string) => boolean;
+  /** The proxy said yes to the leaf it was given. */
+  readonly leafAccepted: (key: ProxyKey) => void;
 }
 
 /**
@@ -75,7 +79,9 @@ export function createProxySession(
     mtlsOn = desired !== undefined;
     deps.identity.want(key, desired);
     try {
-      generated = generateSidecar({ dataplane, metadata }, snapshot, deps.cache);
+      generated = generateSidecar({ dataplane, metadata }, snapshot, deps.cache, {
+        tlsReady: (service) => deps.tlsReady(snapshot, service),
+      });
       if (failed) deps.events.generated(key, undefined);
       failed = false;
     } catch (error) {
@@ -151,6 +157,12 @@ export function createProxySession(
         deps.events.rejections(key, stream.id, rejections);
       }
       if (ack.typeUrl !== TYPE.secret || deliveredBundle === undefined) return;
+      if (
+        deliveredLeaf !== undefined &&
+        [...secrets.values()].every(({ name, version }) => ack.accepted.get(name) === version)
+      ) {
+        deps.leafAccepted(key);
+      }
       const version = ack.accepted.get(deps.bundleSecret(deliveredBundle).name);
       const bundle = version === undefined ? undefined : offered.get(version);
       if (bundle === undefined || bundle === acknowledgedBundle) return;

@@ -2,7 +2,8 @@ import type { IdentityService, ProxyKey } from '../identity/identity.ts';
 import type { ProxyEvents } from '../insights/proxy-events.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
+import type { MeshSnapshot } from '../mesh/snapshot.ts';
+import { type DataplaneSpec, tagSetsOf } from '../resources/kinds/dataplane.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { GenerationCache } from '../xds/generate.ts';
 import { XdsError, type XdsSource } from '../xds-server/xds.ts';
@@ -10,6 +11,7 @@ import type { MeshUpdate, MeshWatcher } from './mesh-watcher.ts';
 import { type ProxyNode, parseProxyNode } from './proxy-node.ts';
 import type { DataplaneRegistration } from './registration.ts';
 import { createBundleSecrets, createProxySession, type ProxySession } from './session.ts';
+import { createTlsReadiness } from './tls-readiness.ts';
 
 /** Who is this proxy, and may it be this Dataplane? Throws `XdsError`. */
 export type AuthenticateProxy = (request: {
@@ -40,6 +42,8 @@ export interface PushSource extends XdsSource {
   close(): void;
 }
 
+/** From a proxy's yes to its leaf until its workers listen with it. Milliseconds. */
+const SETTLE_MS = 250;
 /** Work on sessions is cut into slices of this length so that streams and requests are served in between. Milliseconds. */
 const SLICE_MS = 10;
 
@@ -49,6 +53,7 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
   const bundleSecret = createBundleSecrets();
   /** Who is behind each session, for `authenticateAgain`. */
   const nodes = new WeakMap<ProxySession, ProxyNode>();
+  const readiness = createTlsReadiness();
   /** Sessions that must look at their newest snapshot; a set, so that a newer change supersedes an older one. */
   const dirty = new Set<ProxySession>();
   let draining = false;
@@ -90,8 +95,31 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
     return found;
   }
 
+  const isConnected = (mesh: string) => (dataplane: string) => meshes.get(mesh)?.has(dataplane) ?? false;
+
+  /** A service may have become ready with this proxy: its clients look again. */
+  function takesTls(key: ProxyKey): void {
+    const snapshot = watcher.snapshot(key.mesh);
+    const dataplane = snapshot?.dataplanes.get(key.name);
+    if (dataplane === undefined || !readiness.taken(key.mesh, key.name)) return;
+    const services = new Set(tagSetsOf(dataplane.spec).flatMap((tags) => tags['kuma.io/service'] ?? []));
+    const clients = [...(meshes.get(key.mesh)?.values() ?? [])].filter((session) => uses(session, services));
+    markDirty(clients);
+  }
+
+  const sessionDependencies = {
+    identity,
+    cache: options.cache,
+    events,
+    bundleSecret,
+    tlsReady: (snapshot: MeshSnapshot, service: string) =>
+      readiness.ready(snapshot, service, isConnected(snapshot.name)),
+    leafAccepted: (key: ProxyKey) => void options.clock.after(SETTLE_MS, () => takesTls(key)),
+  };
+
   const unsubscribe = [
     watcher.subscribe((update) => {
+      if (!update.snapshot.mesh?.spec.mtls?.enabledBackend) readiness.off(update.mesh);
       if (update.meshChanged) identity.setMesh(update.mesh, update.snapshot.mesh?.spec.mtls);
       markDirty(concerned(update));
     }),
@@ -160,12 +188,9 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
         }
       }
 
-      const session = createProxySession(key, node.metadata, stream, {
-        identity,
-        cache: options.cache,
-        events,
-        bundleSecret,
-      });
+      const session = createProxySession(key, node.metadata, stream, sessionDependencies);
+      // It comes back with the leaf it had, and has been serving with it all along.
+      if (identity.state(key).leaf !== undefined) readiness.taken(key.mesh, key.name);
       nodes.set(session, node);
       let sessions = meshes.get(key.mesh);
       if (sessions === undefined) {
@@ -201,6 +226,7 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
           if (sessions.get(key.name) === session) {
             sessions.delete(key.name);
             identity.want(key, undefined);
+            readiness.gone(key.mesh, key.name);
           }
           events.disconnected(key, stream.id);
           if (brought !== undefined) options.registration.release(key);

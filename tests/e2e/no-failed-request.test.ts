@@ -6,14 +6,14 @@ const PER_SECOND = 200;
 let mesh: TestMesh;
 afterEach(() => mesh?.close());
 
-/** `web` calls `api` through both Envoys, all up and answering. */
+/** `web` calls `api` through both Envoys, all up and answering. Without `settings` mTLS is off. */
 async function webCallsApi(
-  settings: Parameters<typeof builtinMesh>[0],
+  settings: Parameters<typeof builtinMesh>[0] | undefined,
   store: 'memory' | 'sqlite' = 'sqlite',
 ): Promise<string> {
   mesh = await createTestMesh({ store });
   await mesh.startControlPlane();
-  await mesh.put(builtinMesh(settings));
+  if (settings !== undefined) await mesh.put(builtinMesh(settings));
   await mesh.put(allowAll());
   const service = await mesh.startService('api');
   await mesh.startProxy({ name: 'api-1', service: 'api', servicePort: service.port });
@@ -45,6 +45,24 @@ it('PERMISSIVE to STRICT and back', async () => {
   expect(result.sent).toBeGreaterThan(PER_SECOND * 10);
   // The mode concerns no leaf: none was issued again.
   expect(await certificate('api-1')).toEqual(before);
+});
+
+it('mTLS off to PERMISSIVE, STRICT, PERMISSIVE and off again', async () => {
+  const url = await webCallsApi(undefined);
+  const traffic = startTraffic(url, PER_SECOND);
+  const off = { type: 'Mesh', name: 'default' };
+  for (const step of [
+    builtinMesh({ mode: 'PERMISSIVE' }),
+    builtinMesh({ mode: 'STRICT' }),
+    builtinMesh({ mode: 'PERMISSIVE' }),
+    off,
+  ]) {
+    await mesh.put(step);
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+  }
+  const result = await traffic.stop();
+  expect(result.failures).toEqual([]);
+  expect(result.ok).toBe(result.sent);
 });
 
 it('ten rotations of 20 s leaves', async () => {
