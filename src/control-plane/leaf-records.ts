@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeafRecord, LeafRecords } from '../identity/sealed.ts';
 import type { SealedLeafSpec } from '../resources/kinds/sealed-leaf.ts';
+import type { Resource } from '../resources/resource.ts';
 import type { ResourceStore, Write } from '../store/store.ts';
 import { readOrCreateSecret } from './secrets.ts';
 
@@ -44,11 +46,9 @@ export function createLeafRecords(store: ResourceStore): LeafRecords {
   return {
     async load() {
       const { items } = await store.list({ type: 'SealedLeaf' });
-      return items.map((item): LeafRecord => {
-        const { mesh, name } = item.meta;
-        return { proxy: { mesh, name }, ...(item.spec as SealedLeafSpec) };
-      });
+      return items.map(recordOf);
     },
+    ...(store.engine === 'postgres' ? { watch: (changed, signal) => watchRecords(store, changed, signal) } : {}),
     async save(records) {
       await store.transact(
         records.map(({ proxy, ...spec }): Write => {
@@ -64,4 +64,25 @@ export function createLeafRecords(store: ResourceStore): LeafRecords {
       }
     },
   };
+}
+
+function recordOf({ meta: { mesh, name }, spec }: Resource): LeafRecord {
+  return { proxy: { mesh, name }, ...(spec as SealedLeafSpec) };
+}
+
+async function watchRecords(
+  store: ResourceStore,
+  changed: (record: LeafRecord) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      for await (const batch of store.watch({ types: ['SealedLeaf'], signal })) {
+        for (const change of batch) if (change.op === 'upsert') changed(recordOf(change.resource));
+      }
+    } catch {
+      // The store is away; every other watcher says so. What was missed comes with the next list.
+    }
+    if (!signal.aborted) await sleep(1000, undefined, { signal }).catch(() => undefined);
+  }
 }

@@ -19,6 +19,11 @@ export interface LeafRecords {
   save(records: readonly LeafRecord[]): Promise<void>;
   /** A proxy without a record is no error. */
   remove(proxies: readonly ProxyKey[]): Promise<void>;
+  /**
+   * For stores that several control planes share: calls `changed` for each record that anybody writes, until `signal` aborts. A proxy that comes over
+   * from another control plane then keeps the leaf it has. Absent: nobody else writes.
+   */
+  watch?(changed: (record: LeafRecord) => void, signal: AbortSignal): Promise<void>;
 }
 
 const ALGORITHM = 'aes-256-gcm';

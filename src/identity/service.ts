@@ -34,7 +34,7 @@ import { createLeafWriter } from './leaf-writer.ts';
 import { createMeshBackends, type MeshBackends, withDeadline } from './mesh-backends.ts';
 import { createIssuanceQueue, type IssuanceQueue } from './queue.ts';
 import { createSchedule } from './schedule.ts';
-import { createSealer, type LeafRecords } from './sealed.ts';
+import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
 
 const ISSUE_TIMEOUT_MS = 60_000;
 const CONCURRENCY = 32;
@@ -88,6 +88,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       else work.get(id)?.queue.wake();
     }
   });
+  const stopWatching = new AbortController();
+  let watching: Promise<void> | undefined;
   let closed = false;
 
   const idOf = (key: ProxyKey) => `${key.mesh}/${key.name}`;
@@ -264,6 +266,17 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     for (const record of proxies.values()) if (record.key.mesh === mesh) consider(record);
   }
 
+  /** Another control plane issued this leaf: its proxy may come here with it. */
+  function takeOver(stored: LeafRecord): void {
+    const known = proxies.get(idOf(stored.proxy));
+    if (closed || known?.desired !== undefined) return;
+    const leaf = sealer.open(stored);
+    if (leaf === undefined || leaf.issuedAt <= (known?.leaf?.issuedAt ?? 0) || leaf.notAfter <= clock.now()) return;
+    const record = recordOf(stored.proxy);
+    record.leaf = leaf;
+    schedule.set(record.id, leaf.notAfter);
+  }
+
   function forget(record: ProxyRecord): void {
     proxies.delete(record.id);
     if (record.leaf !== undefined) writer.remove(record.key);
@@ -334,6 +347,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     async start() {
       const now = clock.now();
       let unreadable = 0;
+      watching = options.records.watch?.(takeOver, stopWatching.signal);
       for (const stored of await options.records.load()) {
         const leaf = sealer.open(stored);
         if (leaf === undefined || leaf.notAfter <= now) {
@@ -352,6 +366,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       schedule.close();
       for (const { queue } of work.values()) queue.close();
       for (const backends of meshes.values()) backends.close();
+      stopWatching.abort();
+      await watching;
       await writer.close();
     },
   };
