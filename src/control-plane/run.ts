@@ -202,6 +202,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       bundle: (mesh) => identity.bundle(mesh),
       exists: (proxy) => watcher.snapshot(proxy.mesh)?.dataplanes.has(proxy.name) ?? false,
       flushDelayMs: Math.min(250, config.xdsServer.dataplaneStatusFlushInterval),
+      newId: randomUUID,
       subscriptionLimit: config.metrics.dataplane.subscriptionLimit,
     });
     const registration = createDataplaneRegistration({

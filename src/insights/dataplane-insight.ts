@@ -24,6 +24,8 @@ type Subscription = Readonly<Record<string, unknown>> & { readonly id?: string; 
 interface ProxyRecord {
   readonly key: ProxyKey;
   streamId: string;
+  /** Unique over all control planes of the store. */
+  readonly subscriptionId: string;
   connectTime: string;
   disconnectTime: string | undefined;
   lastUpdateTime: string | undefined;
@@ -58,6 +60,8 @@ export function createDataplaneInsights(options: {
   /** True while the Dataplane is in the store. */
   exists: (proxy: ProxyKey) => boolean;
   flushDelayMs: number;
+  /** A new UUID. */
+  newId: () => string;
   /** How many connections of a proxy its insight remembers; 0: all. */
   subscriptionLimit: number;
 }): DataplaneInsights {
@@ -115,7 +119,7 @@ export function createDataplaneInsights(options: {
       (stored?.spec as { subscriptions?: readonly Subscription[] } | undefined)?.subscriptions ?? [];
     // A subscription left open belongs to a control plane that ended without closing it.
     return subscriptions
-      .filter((subscription) => subscription.id !== record.streamId)
+      .filter((subscription) => subscription.id !== record.subscriptionId)
       .map((subscription) =>
         subscription.disconnectTime === undefined
           ? { ...subscription, disconnectTime: record.connectTime }
@@ -210,6 +214,7 @@ export function createDataplaneInsights(options: {
       records.set(idOf(key), {
         key,
         streamId,
+        subscriptionId: options.newId(),
         connectTime: now(),
         disconnectTime: undefined,
         lastUpdateTime: undefined,
@@ -280,7 +285,7 @@ export function createDataplaneInsights(options: {
 function subscriptionOf(record: ProxyRecord, instanceId: string): Subscription {
   const { versions } = record;
   return {
-    id: record.streamId,
+    id: record.subscriptionId,
     controlPlaneInstanceId: instanceId,
     connectTime: record.connectTime,
     ...(record.disconnectTime === undefined ? {} : { disconnectTime: record.disconnectTime }),

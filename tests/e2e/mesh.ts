@@ -91,6 +91,8 @@ export interface ProxyOptions {
   readonly calls?: readonly string[];
   readonly tags?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Where the proxy finds its control plane, when it is not the mesh's own port. */
+  readonly cpPort?: number;
 }
 
 export interface TestProxy {
@@ -130,7 +132,7 @@ const COLLECTIONS: Readonly<Record<string, string>> = {
 };
 
 export async function createTestMesh(
-  options: { store?: 'memory' | 'sqlite'; env?: Record<string, string> } = {},
+  options: { store?: 'memory' | 'sqlite'; config?: Record<string, unknown>; env?: Record<string, string> } = {},
 ): Promise<TestMesh> {
   const dir = await mkdtemp(join(tmpdir(), 'weft-e2e-'));
   const ports = { api: await freePort(), dp: await freePort(), diagnostics: await freePort() };
@@ -144,6 +146,7 @@ export async function createTestMesh(
       apiServer: { http: { port: ports.api, interface: '127.0.0.1' }, https: { enabled: false } },
       dpServer: { port: ports.dp },
       diagnostics: { serverPort: ports.diagnostics },
+      ...options.config,
     }),
   );
   const services: Server[] = [];
@@ -272,7 +275,7 @@ async function startProxy(mesh: TestMesh, dir: string, options: ProxyOptions): P
       'dp',
       'run',
       '--cp-address',
-      `https://127.0.0.1:${mesh.ports.dp}`,
+      `https://127.0.0.1:${options.cpPort ?? mesh.ports.dp}`,
       '--ca-cert-file',
       join(dir, 'cp', 'ca.pem'),
       '--dataplane-file',

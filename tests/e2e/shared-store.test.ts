@@ -1,0 +1,139 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { missingPostgres, type PostgresServer, startPostgres } from '../../src/testing/postgres-server.ts';
+import {
+  allowAll,
+  builtinMesh,
+  createTestMesh,
+  eventually,
+  freePort,
+  http,
+  startTraffic,
+  type TestMesh,
+} from './mesh.ts';
+
+/** A load balancer in front of the data plane ports: `target` says where new connections go. */
+async function createBalancer(): Promise<{ port: number; target: number; cut(): void; server: Server }> {
+  const sockets = new Set<Socket>();
+  const balancer = { port: 0, target: 0, cut: () => sockets.forEach((socket) => void socket.destroy()) };
+  const server = createServer((client) => {
+    const upstream = connect(balancer.target, '127.0.0.1');
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(from);
+      from.on('error', () => to.destroy());
+      from.on('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+      from.pipe(to);
+    }
+  });
+  balancer.port = await freePort();
+  await new Promise<void>((resolve) => server.listen(balancer.port, '127.0.0.1', resolve));
+  return Object.assign(balancer, { server });
+}
+
+const missing = missingPostgres();
+if (missing !== undefined && process.env['CI']) throw new Error(`PostgreSQL is needed here: ${missing}`);
+
+let postgres: PostgresServer;
+let database: string;
+const meshes: TestMesh[] = [];
+let balancer: Awaited<ReturnType<typeof createBalancer>>;
+
+beforeAll(async () => {
+  if (missing !== undefined) return;
+  postgres = await startPostgres();
+  database = await postgres.createDatabase();
+  balancer = await createBalancer();
+});
+afterAll(async () => {
+  for (const mesh of meshes.reverse()) await mesh.close();
+  balancer?.cut();
+  balancer?.server.close();
+  await postgres?.close();
+});
+
+async function startReplica(tls: Record<string, unknown>): Promise<TestMesh> {
+  const { host, port, user, password } = postgres;
+  const mesh = await createTestMesh({
+    config: {
+      store: { type: 'postgres', postgres: { host, port, user, password, dbName: database } },
+      bootstrapServer: { params: { xdsPort: balancer.port } },
+      ...tls,
+    },
+  });
+  meshes.push(mesh);
+  await mesh.startControlPlane();
+  return mesh;
+}
+
+it.skipIf(missing !== undefined)(
+  'two control planes on one PostgreSQL: one CA, and proxies that change over keep their leaves',
+  async () => {
+    const first = await startReplica({});
+    // The second presents the same certificate, as replicas behind one name do.
+    const files = { tlsCertFile: join(first.dir, 'cp', 'server.pem'), tlsKeyFile: join(first.dir, 'cp', 'server.key') };
+    const second = await startReplica({ dpServer: { port: await freePort(), ...files } });
+    const secondPort = Number(/"dataplane":(\d+)/.exec(second.controlPlaneLog())![1]);
+
+    await Promise.all([first.put(builtinMesh()), second.put(builtinMesh())]);
+    await first.put(allowAll());
+    const secrets = await second.ok('GET', '/meshes/default/secrets');
+    const ofCa = secrets.items.filter(({ name }: { name: string }) => name.includes('.ca-builtin-'));
+    expect(ofCa.map(({ name }: { name: string }) => name).sort()).toEqual([
+      'default.ca-builtin-cert-ca-1',
+      'default.ca-builtin-key-ca-1',
+    ]);
+
+    balancer.target = first.ports.dp;
+    const service = await first.startService('api');
+    const cpPort = balancer.port;
+    await first.startProxy({ name: 'api-1', service: 'api', servicePort: service.port, cpPort });
+    const web = await first.startProxy({ name: 'web-1', service: 'web', calls: ['api'], cpPort });
+    const url = `http://127.0.0.1:${web.outbounds.get('api')}/`;
+    await eventually('web reaches api', 30_000, async () => (await http(url)).status === 200);
+    const certificates = async () => {
+      const { items } = await second.ok('GET', '/meshes/default/dataplanes/_overview');
+      return items.map(
+        (item: { name: string; dataplaneInsight?: { mTLS?: object; weft?: { certificate?: { serial: string } } } }) => [
+          item.name,
+          item.dataplaneInsight?.weft?.certificate?.serial,
+        ],
+      );
+    };
+    const before = await eventually('both insights are there', 10_000, async () => {
+      const found = await certificates();
+      return found.length === 2 && found.every(([, serial]: string[]) => serial !== undefined) && found;
+    });
+
+    const traffic = startTraffic(url, 100);
+    balancer.target = secondPort;
+    await first.stopControlPlane('SIGKILL');
+    balancer.cut();
+    await eventually('the second one serves both proxies', 30_000, async () => {
+      const { items } = await second.ok('GET', '/meshes/default/dataplanes/_overview');
+      const instance = (await second.ok('GET', '/')).instanceId;
+      return items.every(
+        (item: {
+          dataplaneInsight: { subscriptions: { controlPlaneInstanceId: string; disconnectTime?: string }[] };
+        }) => {
+          const last = item.dataplaneInsight.subscriptions.at(-1)!;
+          return last.controlPlaneInstanceId === instance && last.disconnectTime === undefined;
+        },
+      );
+    });
+    await second.put({
+      ...allowAll(),
+      spec: { from: [{ targetRef: { kind: 'Mesh' }, default: { action: 'AllowWithShadowDeny' } }] },
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const result = await traffic.stop();
+    expect(result.failures).toEqual([]);
+    expect(await certificates()).toEqual(before);
+  },
+);
