@@ -1,4 +1,5 @@
-import { request } from 'node:https';
+import { request as requestPlain } from 'node:http';
+import { request as requestTls } from 'node:https';
 import type { ProxyKey } from '../identity/identity.ts';
 
 /** Where a proxy's Envoy admin listener is, and what the control plane shows it. */
@@ -6,6 +7,8 @@ export interface EnvoyAdminTarget {
   readonly proxy: ProxyKey;
   readonly address: string;
   readonly port: number;
+  /** No TLS, no credentials: Envoy's own admin API answers there (`isAdminApiPlain`). */
+  readonly plain: boolean;
 }
 
 export interface EnvoyAdminCredentials {
@@ -18,7 +21,7 @@ const TIMEOUT_MS = 5000;
 const LARGEST_ANSWER = 256 * 1024 * 1024;
 
 /**
- * Asks a proxy's Envoy admin API through the listener `kuma:envoy:admin`, which lets in only clients of the `envoy-admin-ca`.
+ * Asks a proxy's Envoy admin API through the listener `kuma:envoy:admin`, which lets in only clients of the `envoy-admin-ca`, or without TLS on loopback.
  * The server proves itself by the same CA; its address is not in the certificate, so names are not compared. Throws with the reason and the next step.
  */
 export function askEnvoyAdmin(
@@ -28,18 +31,17 @@ export function askEnvoyAdmin(
 ): Promise<{ status: number; contentType: string; body: Buffer }> {
   const what = `ask Envoy of dataplane ${target.proxy.name} in mesh ${target.proxy.mesh} at ${target.address}:${target.port}`;
   return new Promise((resolve, reject) => {
-    const call = request(
+    const common = { host: target.address, port: target.port, path, method: 'GET', timeout: TIMEOUT_MS };
+    const call = (target.plain ? requestPlain : requestTls)(
       {
-        host: target.address,
-        port: target.port,
-        path,
-        method: 'GET',
-        ca: credentials.caPem,
-        cert: credentials.certPem,
-        key: credentials.keyPem,
-        checkServerIdentity: () => undefined,
+        ...common,
         agent: false,
-        timeout: TIMEOUT_MS,
+        ...(!target.plain && {
+          ca: credentials.caPem,
+          cert: credentials.certPem,
+          key: credentials.keyPem,
+          checkServerIdentity: () => undefined,
+        }),
       },
       (response) => {
         const chunks: Buffer[] = [];

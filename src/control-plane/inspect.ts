@@ -1,7 +1,13 @@
 import type { MeshWatcher } from '../push/mesh-watcher.ts';
 import type { PushSource } from '../push/xds-source.ts';
 import type { InspectSource } from '../rest/inspect-source.ts';
-import { createGenerationCache, generateSidecar, MASKED_ADMIN_TLS, type ProxyMetadata } from '../xds/generate.ts';
+import {
+  createGenerationCache,
+  generateSidecar,
+  isAdminApiPlain,
+  MASKED_ADMIN_TLS,
+  type ProxyMetadata,
+} from '../xds/generate.ts';
 import { askEnvoyAdmin, type EnvoyAdminCredentials } from './envoy-admin.ts';
 
 /** What a proxy that never connected is taken to be. */
@@ -47,7 +53,8 @@ export function createInspectSource(options: {
       const port = session.metadata.adminPort;
       if (address === undefined || port === 0)
         throw new Error(`${what}: its Envoy has no admin API; set networking.admin.port`);
-      return askEnvoyAdmin({ proxy: { mesh, name }, address, port }, options.adminCredentials, path);
+      const plain = isAdminApiPlain(session.metadata, address);
+      return askEnvoyAdmin({ proxy: { mesh, name }, address, port, plain }, options.adminCredentials, path);
     },
   };
 }

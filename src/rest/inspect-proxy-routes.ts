@@ -1,5 +1,6 @@
 import jsonPatch from 'fast-json-patch';
 import type { ResourceStore } from '../store/store.ts';
+import { redactConfigDump } from './config-dump.ts';
 import type { InspectSource } from './inspect-source.ts';
 import { badRequest, inStage, notFound, Problem } from './problem.ts';
 import { requireMesh } from './require-mesh.ts';
@@ -31,6 +32,7 @@ export function inspectProxyRoutes(store: ResourceStore, inspect: InspectSource)
           call,
           isTrue(call.query.get('include_eds')) ? '/config_dump?include_eds' : '/config_dump',
           true,
+          redactConfigDump,
         ),
     },
     {
@@ -105,6 +107,7 @@ async function askEnvoy(
   call: Call,
   path: string,
   asJson: boolean,
+  redact?: (content: string) => string,
 ): Promise<Answer> {
   const { mesh = '', name = '' } = call.params;
   const title = 'Could not get dataplane resource';
@@ -119,7 +122,10 @@ async function askEnvoy(
     });
   }
   if (answer.status !== 200) throw new Problem(503, ADMIN_TITLE, `Envoy answered with status ${answer.status}`);
-  return { contentType: asJson ? 'application/json' : 'text/plain', content: answer.body };
+  return {
+    contentType: asJson ? 'application/json' : 'text/plain',
+    content: redact ? redact(answer.body.toString('utf8')) : answer.body,
+  };
 }
 
 async function generatedConfig(store: ResourceStore, inspect: InspectSource, call: Call): Promise<Answer> {

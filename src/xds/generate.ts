@@ -16,6 +16,7 @@ import { addProbes } from './sidecar/probes.ts';
 
 export { createGenerationCache, type GenerationCacheOptions, MASKED_ADMIN_TLS } from './cache.ts';
 export { GenerateError } from './error.ts';
+export { isAdminApiPlain } from './sidecar/admin.ts';
 
 /** What the proxy said of itself in the xDS node metadata (put there by the bootstrap). */
 export interface ProxyMetadata {

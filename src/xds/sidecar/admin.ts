@@ -57,8 +57,18 @@ export function addAdmin(context: SidecarContext, out: ResourceCollector): void 
   );
 }
 
+/**
+ * True when what answers on the Dataplane's `address` is Envoy's own admin API, without TLS: proxy and control plane share a loopback address.
+ * Elsewhere plain HTTP is never right: a proxy could point it at any host. Source: Kuma 2.11 `pkg/envoy/admin/client.go`.
+ */
+export function isAdminApiPlain({ adminAddress }: { readonly adminAddress: string }, address: string): boolean {
+  return (
+    (address === '127.0.0.1' || address === '::1') && isTakenByEnvoy(adminAddress, LOOPBACK[adminAddress], address)
+  );
+}
+
 /** Envoy itself binds this address and port for its admin API already. */
-function isTakenByEnvoy(adminAddress: string, api: string, address: string): boolean {
+function isTakenByEnvoy(adminAddress: string, api: string | undefined, address: string): boolean {
   return address === api || adminAddress === '0.0.0.0' || adminAddress === '::';
 }
 
