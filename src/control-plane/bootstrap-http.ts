@@ -54,7 +54,7 @@ async function serveBootstrap(
 }
 
 /** `[::1]:5678` is `::1`, `localhost:5678` is `localhost`. */
-export function hostWithoutPort(host: string): string {
+function hostWithoutPort(host: string): string {
   const bracketed = /^\[([^\]]*)\]/.exec(host);
   return bracketed ? bracketed[1]! : host.replace(/:\d+$/, '');
 }
@@ -77,7 +77,7 @@ export function bootstrapDependencies(options: {
   const { config, store, labelContext } = options;
   const { params } = config.bootstrapServer;
   const certificate = new X509Certificate(options.certificate.certPem);
-  const names = (certificate.subjectAltName ?? '').split(', ').map((name) => name.replace(/^(DNS|IP Address):/, ''));
+  const names = (certificate.subjectAltName ?? '').split(', ').map(subjectName);
   return {
     settings: () => ({
       adminAddress: params.adminAddress,
@@ -98,4 +98,10 @@ export function bootstrapDependencies(options: {
     storedDataplane: async (mesh, name) =>
       (await store.get({ type: 'Dataplane', mesh, name })) as Resource<DataplaneSpec> | undefined,
   };
+}
+
+/** `DNS:localhost` as `localhost`, `IP Address:0:0:0:0:0:0:0:1` as `::1`. */
+function subjectName(name: string): string {
+  const [, kind, value = name] = /^(DNS|IP Address):(.*)$/.exec(name) ?? [];
+  return kind === 'IP Address' && value.includes(':') ? new URL(`http://[${value}]`).hostname.slice(1, -1) : value;
 }

@@ -143,6 +143,13 @@ afterEach(async () => {
 
 const NODE = { id: 'default.web', cluster: 'web' };
 
+/** A message as it travels: not compressed, its length, itself. */
+function grpcFrame(message: Uint8Array): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
 /** One stream of a real gRPC client, with responses to be awaited one by one. */
 function dial(server: DataplaneServer, kind: 'delta' | 'sotw', metadata = new Metadata()) {
   const client = new Client(
@@ -348,6 +355,35 @@ describe('a stream is refused', () => {
     });
   });
 
+  it('with a text that can be read as it travels', async () => {
+    const fake = createFakeSource();
+    const text = 'tag "a/b" is 100 % wrong: [x], "grün"\n';
+    fake.refuse(new XdsError('permission-denied', text));
+    const { server } = await start(fake.source);
+    const client = dial(server, 'delta');
+    client.delta({ node: NODE, typeUrl: TYPE.cluster });
+    expect((await client.ended).details).toBe(text);
+
+    const session = connectHttp2(`https://localhost:${server.address.port}`, { ca: certificate.certPem });
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': ADS_SERVICE.deltaAggregatedResources.path,
+      'content-type': 'application/grpc',
+    });
+    stream.write(
+      grpcFrame(
+        toBinary(
+          DeltaDiscoveryRequestSchema,
+          create(DeltaDiscoveryRequestSchema, { node: NODE, typeUrl: TYPE.cluster }),
+        ),
+      ),
+    );
+    // Nothing was sent before it: the status travels in the first and only header block ("Trailers-Only").
+    const [headers] = await once(stream, 'response');
+    expect(headers['grpc-message']).toBe('tag "a/b" is 100 %25 wrong: [x], "gr%C3%BCn"%0A');
+    session.destroy();
+  });
+
   it('when the node changes on the way', async () => {
     const fake = createFakeSource();
     const { server } = await start(fake.source);
@@ -445,9 +481,7 @@ describe('the port', () => {
       DeltaDiscoveryRequestSchema,
       create(DeltaDiscoveryRequestSchema, { node: NODE, typeUrl: TYPE.cluster }),
     );
-    const head = Buffer.alloc(5);
-    head.writeUInt32BE(message.length, 1);
-    stream.write(Buffer.concat([head, message]));
+    stream.write(grpcFrame(message));
     const [bytes] = await once(stream, 'data');
     expect(fromBinary(DeltaDiscoveryResponseSchema, bytes.subarray(5)).typeUrl).toBe(TYPE.cluster);
     session.destroy();
@@ -555,9 +589,7 @@ describe('a client that does not read', () => {
       DeltaDiscoveryRequestSchema,
       create(DeltaDiscoveryRequestSchema, { node: NODE, typeUrl: TYPE.cluster }),
     );
-    const head = Buffer.alloc(5);
-    head.writeUInt32BE(message.length, 1);
-    stream.write(Buffer.concat([head, message]));
+    stream.write(grpcFrame(message));
     await until(() => fake.streams.length === 1);
     for (let count = 0; count < 10; count++) {
       fake.set(big());

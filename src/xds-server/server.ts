@@ -14,6 +14,7 @@ import type { Duplex } from 'node:stream';
 import {
   type ConnectionInjector,
   type handleBidiStreamingCall,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
@@ -203,12 +204,22 @@ function writerOf(call: ServerDuplexStream<Buffer, Buffer>, destroy: () => void)
     pause: () => void call.pause(),
     resume: () => void call.resume(),
     end(error) {
-      // grpc-js takes the status of a stream as its error; the text travels in a header, which must be well-formed Unicode.
-      if (error) call.emit('error', { code: STATUS[error.code], details: error.message.toWellFormed() });
+      // grpc-js takes the status of a stream as its error.
+      if (error) call.emit('error', { code: STATUS[error.code], details: '', metadata: messageHeader(error.message) });
       else call.end();
     },
     destroy,
   };
+}
+
+/**
+ * The status text as the header it travels in. grpc-js would encode spaces and quotes too, and Envoy logs the header as it comes:
+ * only `%` and what is not printable ASCII is encoded, as the gRPC specification says (PROTOCOL-HTTP2, Percent-Encoded).
+ */
+function messageHeader(message: string): Metadata {
+  const metadata = new Metadata();
+  metadata.set('grpc-message', message.toWellFormed().replace(/[^\x20-\x24\x26-\x7e]/gu, encodeURIComponent));
+  return metadata;
 }
 
 /** The one place where an `XdsError` becomes a gRPC status. */
