@@ -377,6 +377,12 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
           log: log.named('insights'),
           snapshots: watcher,
           policyTypes: new Set(policyTypes),
+          countedTypes: new Set(
+            registry
+              .list()
+              .filter((kind) => !kind.readOnly && !kind.internal)
+              .map(({ type }) => type),
+          ),
           delayMs: config.metrics.mesh.minResyncInterval,
           signal,
         }),

@@ -21,6 +21,8 @@ export async function aggregateInsights(options: {
     snapshots(): ReadonlyMap<string, MeshSnapshot>;
   };
   policyTypes: ReadonlySet<string>;
+  /** What is counted under `resources`: not what the control plane writes itself. */
+  countedTypes: ReadonlySet<string>;
   delayMs: number;
   signal: AbortSignal;
 }): Promise<void> {
@@ -59,7 +61,7 @@ export async function aggregateInsights(options: {
       [
         { type: 'MeshInsight', mesh: '', name: mesh },
         async (current) =>
-          buildMeshInsight(current, insights.get(mesh) ?? new Map(), await store.count(mesh), options.policyTypes),
+          buildMeshInsight(current, insights.get(mesh) ?? new Map(), await counts(mesh), options.policyTypes),
       ],
       [
         { type: 'ServiceInsight', mesh, name: `all-services-${mesh}` },
@@ -84,6 +86,10 @@ export async function aggregateInsights(options: {
       });
     }
     if (writes.length > 0) await store.transact(writes);
+  }
+
+  async function counts(mesh: string): Promise<ReadonlyMap<string, number>> {
+    return new Map([...(await store.count(mesh))].filter(([type]) => options.countedTypes.has(type)));
   }
 
   const unsubscribe = snapshots.subscribe((update) => touch(update.mesh));

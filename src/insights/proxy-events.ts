@@ -2,7 +2,7 @@ import type { ProxyKey } from '../identity/identity.ts';
 
 /** What a proxy said of itself when its stream opened. */
 export interface ProxyVersions {
-  readonly kumaDp?: Readonly<Record<string, string>>;
+  readonly kumaDp?: Readonly<Record<string, string | boolean>>;
   readonly envoy?: Readonly<Record<string, string | boolean>>;
   readonly dependencies?: Readonly<Record<string, string>>;
 }

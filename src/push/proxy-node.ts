@@ -40,7 +40,8 @@ export function parseProxyNode(node: NodeInfo): ProxyNode {
       readinessPort: port(meta['dataplane.readinessReporter.port']),
       features: Array.isArray(meta['features']) ? meta['features'].filter((item) => typeof item === 'string') : [],
       workdir: text(meta['workdir']),
-      ipv6Enabled: meta['ipv6Enabled'] === true || meta['ipv6Enabled'] === 'true',
+      // Proxies that say nothing are older than the key, and had IPv6.
+      ipv6Enabled: [true, 'true', undefined].some((yes) => meta['ipv6Enabled'] === yes),
       appProbeProxyEnabled: meta['dataplane.appProbeProxy.enabled'] === 'true',
     },
   };
@@ -59,10 +60,18 @@ function port(value: unknown): number {
 function versionsOf(value: unknown, node: NodeInfo): ProxyVersions {
   const version = isRecord(value) ? value : {};
   return {
-    ...(isRecord(version['kumaDp']) ? { kumaDp: strings(version['kumaDp']) } : {}),
+    ...(isRecord(version['kumaDp']) ? { kumaDp: launcherVersion(strings(version['kumaDp'])) } : {}),
     envoy: isRecord(version['envoy']) ? flat(version['envoy']) : { version: node.envoyVersion },
     ...(isRecord(version['dependencies']) ? { dependencies: strings(version['dependencies']) } : {}),
   };
+}
+
+/** Kuma's rule: its own minor version, 2.11 to 2.14 for us, and two around it. Ours start with 0; what is no version is taken for a development build. */
+function launcherVersion(given: Readonly<Record<string, string>>): Record<string, string | boolean> {
+  const [, major, minor] = /^(\d+)\.(\d+)\./.exec(given['version'] ?? '') ?? [];
+  const kumaCpCompatible =
+    major === undefined || major === '0' || (major === '2' && Number(minor) >= 9 && Number(minor) <= 16);
+  return { ...given, kumaCpCompatible };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
