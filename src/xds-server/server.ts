@@ -92,7 +92,7 @@ const SOTW: Variant<ReturnType<typeof decodeSotwRequest>> = {
 const DEFAULT_LIMITS: StreamLimits = {
   firstRequestTimeoutMs: 15_000,
   stalledWriteTimeoutMs: 50_000,
-  endpointsWaitMs: 2000,
+  endpointsWaitMs: 500,
 };
 
 /**
