@@ -1,10 +1,10 @@
 import type { Kind } from '../resources/kind.ts';
 import { type DataplaneSpec, dataplaneKind } from '../resources/kinds/dataplane.ts';
+import { prepareDataplane } from '../resources/kinds/dataplane-prepare.ts';
 import { computeLabels, type LabelContext } from '../resources/labels.ts';
 import type { Resource } from '../resources/resource.ts';
 import { parseUniversal } from '../resources/universal.ts';
 import { parseYamlDocuments } from '../resources/yaml.ts';
-import { prepareDataplane } from '../rest/dataplane-write.ts';
 
 /**
  * The Dataplane that a proxy brings along as YAML or JSON, as it will be stored: for `mesh` and `name`, validated, with zone and computed labels.

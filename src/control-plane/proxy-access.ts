@@ -2,7 +2,7 @@ import { AuthError } from '../auth/errors.ts';
 import type { ProxyAuthenticator } from '../auth/proxy.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { AuthenticateProxy } from '../push/xds-source.ts';
-import { type DataplaneSpec, tagSetsOf } from '../resources/kinds/dataplane.ts';
+import { type DataplaneSpec, tagSetsOf, tagValuesOf } from '../resources/kinds/dataplane.ts';
 import { membershipProblem } from '../resources/membership.ts';
 import type { Resource } from '../resources/resource.ts';
 import { XdsError } from '../xds-server/xds.ts';
@@ -23,7 +23,7 @@ export function createProxyAccess(options: {
         mesh,
         name,
         proxyType: node.proxyType,
-        dataplaneTags: tagValues(dataplane.spec),
+        dataplaneTags: tagValuesOf(dataplane.spec),
         ...workloadOf(dataplane),
       });
     } catch (cause) {
@@ -40,18 +40,6 @@ export function createProxyAccess(options: {
     const problem = membershipProblem(mesh, spec, dataplane.spec);
     if (problem !== undefined) throw new XdsError('permission-denied', problem);
   };
-}
-
-function tagValues(spec: DataplaneSpec): ReadonlyMap<string, ReadonlySet<string>> {
-  const values = new Map<string, Set<string>>();
-  for (const tags of tagSetsOf(spec)) {
-    for (const [tag, value] of Object.entries(tags)) {
-      const known = values.get(tag);
-      if (known) known.add(value);
-      else values.set(tag, new Set([value]));
-    }
-  }
-  return values;
 }
 
 function workloadOf(dataplane: Resource<DataplaneSpec>): { workload?: { label: string; decidesIdentity: boolean } } {

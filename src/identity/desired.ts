@@ -1,10 +1,10 @@
 import { parseKumaDuration } from '../lib/duration.ts';
-import { type DataplaneSpec, tagSetsOf } from '../resources/kinds/dataplane.ts';
+import { type DataplaneSpec, tagValuesOf } from '../resources/kinds/dataplane.ts';
 import type { MeshSpec } from '../resources/kinds/mesh.ts';
+import { SERVICE_TAG } from '../resources/kinds/tags.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { DesiredIdentity } from './identity.ts';
 
-const SERVICE_TAG = 'kuma.io/service';
 /** Source: Kuma 2.11 `pkg/core/ca/issuer`: a leaf lives 24 hours unless the backend says otherwise. */
 const DEFAULT_LIFETIME_MS = 24 * 3_600_000;
 
@@ -33,15 +33,8 @@ export function desiredIdentity(
 }
 
 /** Empty when there is no `kuma.io/service` at all. */
-export function buildUriSans(mesh: string, spec: DataplaneSpec): readonly string[] {
-  const values = new Map<string, Set<string>>();
-  for (const tags of tagSetsOf(spec)) {
-    for (const [tag, value] of Object.entries(tags)) {
-      const known = values.get(tag);
-      if (known) known.add(value);
-      else values.set(tag, new Set([value]));
-    }
-  }
+function buildUriSans(mesh: string, spec: DataplaneSpec): readonly string[] {
+  const values = tagValuesOf(spec);
   const services = [...(values.get(SERVICE_TAG) ?? [])].sort();
   if (services.length === 0) return [];
   const tags = [...values].sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { matchesDataplaneFilter, parseDataplaneFilter } from './dataplane-filter.ts';
-import { prepareDataplane } from './dataplane-write.ts';
 import { pageOf, parseListRequest } from './list-query.ts';
 import { Problem } from './problem.ts';
 
@@ -91,29 +90,5 @@ describe('Dataplane filters', () => {
     expect(matches('gateway=delegated', edge)).toBe(true);
     expect(matches('gateway=builtin', edge)).toBe(false);
     expect(parseDataplaneFilter(new URLSearchParams('gateway=maybe'))).toEqual({ invalid: 'maybe' });
-  });
-});
-
-describe('prepareDataplane', () => {
-  it('adds the zone tag and starts probed inbounds as not ready', () => {
-    const spec = { networking: { inbound: [{ port: 1, tags: { a: 'b' }, serviceProbe: { tcp: {} } }, { port: 2 }] } };
-    expect(prepareDataplane(spec, { zone: 'east', isNew: true })).toEqual({
-      networking: {
-        inbound: [
-          {
-            port: 1,
-            tags: { a: 'b', 'kuma.io/zone': 'east' },
-            serviceProbe: { tcp: {} },
-            state: 'NotReady',
-            health: { ready: false },
-          },
-          { port: 2, tags: { 'kuma.io/zone': 'east' } },
-        ],
-      },
-    });
-    expect(prepareDataplane(spec, { zone: '', isNew: false })).toEqual(spec);
-    expect(prepareDataplane({ networking: { gateway: {} } }, { zone: 'z', isNew: false })).toEqual({
-      networking: { gateway: { tags: { 'kuma.io/zone': 'z' } } },
-    });
   });
 });

@@ -112,3 +112,16 @@ export function tagSetsOf(spec: DataplaneSpec): readonly Readonly<Record<string,
   const inbounds = (spec.networking?.inbound ?? []).map((one) => one.tags ?? {});
   return gateway === undefined ? inbounds : [...inbounds, gateway.tags ?? {}];
 }
+
+/** Every value that each tag has in any tag set of the proxy. */
+export function tagValuesOf(spec: DataplaneSpec): ReadonlyMap<string, ReadonlySet<string>> {
+  const values = new Map<string, Set<string>>();
+  for (const tags of tagSetsOf(spec)) {
+    for (const [tag, value] of Object.entries(tags)) {
+      const known = values.get(tag);
+      if (known) known.add(value);
+      else values.set(tag, new Set([value]));
+    }
+  }
+  return values;
+}

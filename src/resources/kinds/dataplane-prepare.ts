@@ -1,6 +1,5 @@
-import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
-
-const ZONE_TAG = 'kuma.io/zone';
+import type { DataplaneSpec } from './dataplane.ts';
+import { ZONE_TAG } from './tags.ts';
 
 /**
  * A Dataplane as the control plane stores it: every inbound and the gateway carry the zone; a new one whose health is probed starts as not ready.
