@@ -19,6 +19,7 @@ check: build ## types, lint, import rules, dead code
 	@tsc -p tsconfig.tests.json
 	@biome check --error-on-warnings .
 	@depcruise --config .dependency-cruiser.mjs --exclude '^dist/bundle' dist
+	@knip --no-progress
 
 test: ## everything: checks, unit, integration and end-to-end tests
 	@scripts/setup.sh neighbours

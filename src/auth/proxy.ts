@@ -63,7 +63,7 @@ export function createProxyAuthenticator(options: {
 }
 
 /** Why these claims don't cover this proxy; `undefined`: they do. Pure. Texts stay close to Kuma's, which its operators search for. */
-export function dataplaneMismatch(claims: DataplaneClaims, proxy: Omit<ProxyClaim, 'token'>): string | undefined {
+function dataplaneMismatch(claims: DataplaneClaims, proxy: Omit<ProxyClaim, 'token'>): string | undefined {
   if (claims.name !== undefined && claims.name !== proxy.name) {
     return `proxy name from requestor: ${proxy.name} is different than in token: ${claims.name}`;
   }
@@ -107,7 +107,7 @@ function workloadMismatch(bound: string | undefined, workload: ProxyClaim['workl
 }
 
 /** Why these claims don't cover a zone proxy of `zone`; `undefined`: they do. Pure. */
-export function zoneMismatch(claims: ZoneClaims, proxyType: 'ingress' | 'egress', zone: string): string | undefined {
+function zoneMismatch(claims: ZoneClaims, proxyType: 'ingress' | 'egress', zone: string): string | undefined {
   if (!claims.scope.includes(proxyType)) {
     return `token cannot be used to authenticate zone ${proxyType}: its scope is [${claims.scope.join(', ')}]`;
   }

@@ -46,7 +46,7 @@ export interface TokenSettings {
   readonly publicKeys: readonly PublicKey[];
 }
 
-export const DEFAULT_TOKEN_SETTINGS: TokenSettings = { enableIssuer: true, useSecrets: true, publicKeys: [] };
+const DEFAULT_TOKEN_SETTINGS: TokenSettings = { enableIssuer: true, useSecrets: true, publicKeys: [] };
 
 export interface Tokens {
   /** `validForMs` counts from now. The mesh's key signs: `claims.mesh` is required. Throws `unknown-key`, `issuer-disabled`, `invalid-key`. */

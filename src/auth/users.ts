@@ -32,7 +32,7 @@ export function createUserAuthenticator(options: {
 }
 
 /** GlobalSecret with the token made at first start. */
-export const ADMIN_TOKEN_SECRET = 'admin-user-token';
+const ADMIN_TOKEN_SECRET = 'admin-user-token';
 const TEN_YEARS_MS = 10 * 365 * 24 * 3_600_000;
 
 /**

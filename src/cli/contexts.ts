@@ -34,7 +34,7 @@ export interface ContextsFile {
 }
 
 /** What is used when there is no file. */
-export const LOCAL_CONTEXTS: ContextsFile = {
+const LOCAL_CONTEXTS: ContextsFile = {
   controlPlanes: [{ name: 'local', coordinates: { apiServer: { url: 'http://localhost:5681' } } }],
   contexts: [{ name: 'local', controlPlane: 'local' }],
   currentContext: 'local',

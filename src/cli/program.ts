@@ -26,7 +26,7 @@ function parserError(error: CommanderError): CliError {
 }
 
 /** The whole command tree. Nothing of a command's code is loaded yet. */
-export function buildProgram(io: CliIo): Command {
+function buildProgram(io: CliIo): Command {
   const root = new Command('weft').description(
     'Weft: a service mesh control plane, its data plane and its command line, in one program.',
   );

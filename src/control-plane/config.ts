@@ -37,7 +37,7 @@ export class ConfigError extends Error {
 }
 
 /** One problem as one line: field, reason, next step. */
-export function problemText(problem: ConfigProblem): string {
+function problemText(problem: ConfigProblem): string {
   const field = problem.field === '' ? '' : `${problem.field}: `;
   return `${field}${problem.reason}${problem.suggestion === undefined ? '' : `, did you mean ${problem.suggestion}?`}`;
 }

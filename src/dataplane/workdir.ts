@@ -54,6 +54,6 @@ export function openWorkdir(plan: WorkdirPlan, bootstrap: string): () => void {
 }
 
 /** The files that belong to one proxy. */
-export function workdirFiles(plan: WorkdirPlan): string[] {
+function workdirFiles(plan: WorkdirPlan): string[] {
   return [plan.bootstrap, plan.adminSocket, plan.adminAddress].filter((path) => path !== '');
 }

@@ -30,7 +30,7 @@ export function tableRows(views: readonly ProxyView[], traffic: TrafficReport, n
 }
 
 /** First half of a serial: enough to tell two apart. */
-export function shortSerial(serial: string): string {
+function shortSerial(serial: string): string {
   return serial.slice(0, 12);
 }
 

@@ -14,7 +14,7 @@ export interface Timer {
 }
 
 /** Longest delay of a Node timer; longer ones are cut to it and must be re-armed by the owner. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),

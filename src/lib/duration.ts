@@ -42,27 +42,3 @@ export function parseGoDuration(text: string): number | undefined {
   }
   return match[1] === '-' ? -total : total;
 }
-
-/** proto3 JSON form of a duration in milliseconds: `10s`, `0.250s`. */
-export function formatProtoDuration(ms: number): string {
-  return ms % 1000 === 0 ? `${ms / 1000}s` : `${(ms / 1000).toFixed(3)}s`;
-}
-
-/** Short form for people, two units at most: `3d4h`, `59s`, `1m20s`. Negative values are shown as `0s`. */
-export function formatAge(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  const steps: [number, string][] = [
-    [86_400, 'd'],
-    [3600, 'h'],
-    [60, 'm'],
-    [1, 's'],
-  ];
-  for (const [index, [size, unit]] of steps.entries()) {
-    if (seconds < size && unit !== 's') continue;
-    const whole = Math.floor(seconds / size);
-    const next = steps[index + 1];
-    const rest = next ? Math.floor((seconds % size) / next[0]) : 0;
-    return rest > 0 && next ? `${whole}${unit}${rest}${next[1]}` : `${whole}${unit}`;
-  }
-  return '0s';
-}

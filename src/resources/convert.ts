@@ -10,7 +10,7 @@ import { parseUniversal } from './universal.ts';
  * From what people write to what the store keeps, and back. One resource has two written forms: Universal (`universal.ts`) and
  * Kubernetes (`kubernetes.ts`); `parseResource` tells them apart.
  */
-export { API_VERSION, type KubernetesOptions, parseKubernetes, toKubernetes } from './kubernetes.ts';
+export { type KubernetesOptions, toKubernetes } from './kubernetes.ts';
 export { ResourceParseError, type ResourceParseErrorCode } from './parse-error.ts';
 export { type ParsedBody, parseUniversal, toUniversal } from './universal.ts';
 

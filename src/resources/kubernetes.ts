@@ -5,7 +5,7 @@ import { malformed, parseSpec, parseStatus, specJson } from './spec-parse.ts';
 import { metaLabels } from './universal.ts';
 import { displayName, LABEL_DISPLAY_NAME, LABEL_MESH, LABEL_NAMESPACE } from './well-known.ts';
 
-export const API_VERSION = 'kuma.io/v1alpha1';
+const API_VERSION = 'kuma.io/v1alpha1';
 const DEFAULT_MESH = 'default';
 
 /** Type of the v1 Secret that carries a kind's values; `undefined` for kinds with an object of their own. */

@@ -43,7 +43,7 @@ export function dns1035Warnings(type: string, name: string): readonly string[] {
 }
 
 /** Why `name` is no DNS-1035 label, in Kubernetes' words. */
-export function dns1035Problems(name: string): readonly string[] {
+function dns1035Problems(name: string): readonly string[] {
   return [
     ...(name.length > MAX_LABEL ? [tooLong(MAX_LABEL)] : []),
     ...(DNS_1035_LABEL.test(name)

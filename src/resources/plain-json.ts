@@ -1,5 +1,5 @@
 /** Nesting of input deeper than this is refused: no resource comes near, and every later walk may recurse. */
-export const MAX_DEPTH = 64;
+const MAX_DEPTH = 64;
 
 /**
  * Why `value` is not plain JSON data that is safe to walk and copy; `undefined` when it is. Refuses nesting beyond `MAX_DEPTH`,

@@ -13,7 +13,7 @@ import {
 import { plainJsonProblem } from './plain-json.ts';
 
 /** Longer texts are refused before they are parsed, unless the caller allows more: a second of work at the very most. */
-export const MAX_YAML_CHARS = 512 * 1024;
+const MAX_YAML_CHARS = 512 * 1024;
 /** How many values aliases may add to one document. */
 const MAX_ALIASES = 100;
 

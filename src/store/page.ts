@@ -52,7 +52,7 @@ export function hasFilters(query: ListQuery): boolean {
 }
 
 /** Order of two places in a list: by mesh, then by name, code unit by code unit. */
-export function comparePlaces(a: Cursor, b: Cursor): number {
+function comparePlaces(a: Cursor, b: Cursor): number {
   if (a.mesh !== b.mesh) return a.mesh < b.mesh ? -1 : 1;
   if (a.name !== b.name) return a.name < b.name ? -1 : 1;
   return 0;

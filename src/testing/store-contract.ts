@@ -16,7 +16,7 @@ export interface SettableClock extends Clock {
   set(epochMs: number): void;
 }
 
-export function createSettableClock(real: Clock): SettableClock {
+function createSettableClock(real: Clock): SettableClock {
   let now = Date.UTC(2026, 0, 1);
   return {
     now: () => now,

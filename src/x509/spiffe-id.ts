@@ -1,7 +1,7 @@
 import { X509Error } from './error.ts';
 
 /** Longest SPIFFE id in bytes; source: SPIFFE-ID standard, section 2.3. */
-export const MAX_SPIFFE_ID_BYTES = 2048;
+const MAX_SPIFFE_ID_BYTES = 2048;
 
 /** A SPIFFE id in its two parts. `path` is '' or starts with a slash. */
 export interface SpiffeId {
@@ -14,7 +14,7 @@ const TRUST_DOMAIN = /^[a-z0-9._-]+$/;
 const SEGMENT = /^[A-Za-z0-9._-]+$/;
 
 /** Why `name` is no trust domain; `undefined` when it is one. Source: SPIFFE-ID standard, section 2.1. */
-export function trustDomainProblem(name: string): string | undefined {
+function trustDomainProblem(name: string): string | undefined {
   if (name === '') return 'trust domain is missing';
   if (!TRUST_DOMAIN.test(name)) {
     return 'trust domain characters are limited to lowercase letters, numbers, dots, dashes, and underscores';
@@ -23,7 +23,7 @@ export function trustDomainProblem(name: string): string | undefined {
 }
 
 /** Why `segment` cannot be one path segment; `undefined` when it can. Source: SPIFFE-ID standard, section 2.2. */
-export function pathSegmentProblem(segment: string): string | undefined {
+function pathSegmentProblem(segment: string): string | undefined {
   if (segment === '') return 'path cannot contain empty segments';
   if (segment === '.' || segment === '..') return 'path cannot contain dot segments';
   if (!SEGMENT.test(segment)) {

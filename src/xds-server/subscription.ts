@@ -5,9 +5,9 @@
 import { TYPE, XdsError } from './xds.ts';
 
 /** Names one stream may ask for, by type. */
-export const MAX_NAMES = 50_000;
+const MAX_NAMES = 50_000;
 
-export const WILDCARD = '*';
+const WILDCARD = '*';
 
 /** Edited in place by the functions below; owned by one stream. */
 export interface Subscription {

@@ -12,14 +12,14 @@ export interface Scenario {
 
 export type Document = Readonly<Record<string, unknown>>;
 
-export const serviceName = (index: number) => `service-${index}`;
+const serviceName = (index: number) => `service-${index}`;
 
 /** N/10 services, three reachable each, unless said otherwise. */
 export function scenarioOf(proxies: number, change: Partial<Scenario> = {}): Scenario {
   return { mesh: 'bench', proxies, services: Math.max(4, Math.ceil(proxies / 10)), outbounds: 3, ...change };
 }
 
-export const proxyName = (index: number) => `dp-${index}`;
+const proxyName = (index: number) => `dp-${index}`;
 
 /** A tag that one proxy alone has. */
 export const PROBE = { 'bench/probe': 'one' };

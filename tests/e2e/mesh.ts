@@ -3,7 +3,7 @@
  * Everything lives in one temporary directory and ends with `close()`.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request, type Server } from 'node:http';
 import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -361,9 +361,4 @@ export function allowAll(mesh = 'default') {
     name: 'allow-all',
     spec: { from: [{ targetRef: { kind: 'Mesh' }, default: { action: 'Allow' } }] },
   };
-}
-
-/** PEM of the control plane's own CA. */
-export function controlPlaneCa(mesh: TestMesh): Promise<string> {
-  return readFile(join(mesh.dir, 'cp', 'ca.pem'), 'utf8');
 }

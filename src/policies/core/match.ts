@@ -75,7 +75,7 @@ function byTags(spec: DataplaneSpec, wanted: Readonly<Record<string, string>>): 
 }
 
 /** Every wanted tag is there with that value; `*` is any value. */
-export function tagsMatch(tags: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean {
+function tagsMatch(tags: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean {
   return Object.entries(wanted).every(
     ([key, value]) => Object.hasOwn(tags, key) && (value === '*' || tags[key] === value),
   );
@@ -100,7 +100,7 @@ function byDataplane(ref: TargetRef, policy: ResourceMeta, dataplane: Resource<D
 }
 
 /** The name by which an inbound is referred to: its own, else its port. */
-export function sectionOf(inbound: DataplaneInbound): string {
+function sectionOf(inbound: DataplaneInbound): string {
   return inbound.name === undefined || inbound.name === '' ? String(inbound.port) : inbound.name;
 }
 

@@ -1,14 +1,14 @@
 /** Checks on addresses and URIs, the way Go's `net` and `net/url` see them. Pure: nothing is resolved. */
 
 /** Dotted decimal, four parts, no leading zeros. */
-export function isIPv4(address: string): boolean {
+function isIPv4(address: string): boolean {
   return /^(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}$/.test(
     address,
   );
 }
 
 /** RFC 4291 text form, `::` and a dotted tail included; no zone, no brackets. */
-export function isIPv6(address: string): boolean {
+function isIPv6(address: string): boolean {
   const halves = address.split('::');
   if (halves.length > 2 || !address.includes(':')) return false;
   const groups = halves.map((half) => (half === '' ? [] : half.split(':')));

@@ -1,10 +1,6 @@
-import { bytes, message, text } from '../proto-json.ts';
 import type { Violation } from '../resource.ts';
 
 /** Where a certificate, key or token comes from. Exactly one is set. Source: Kuma 2.11 `system.v1alpha1.DataSource`. */
-export const dataSource = () => message({ secret: text(), file: text(), inline: bytes(), inlineString: text() });
-
-/** Exactly one is set. */
 export interface DataSource {
   readonly secret?: string;
   readonly file?: string;
@@ -39,7 +35,7 @@ export function validateDataSource(value: unknown, path: string): readonly Viola
 const NOTHING_CHOSEN = 'data source has to be chosen. Available sources: secret, file, inline';
 
 /** True for padded standard base64 (line breaks allowed, as YAML block text brings them). */
-export function isBase64(content: string): boolean {
+function isBase64(content: string): boolean {
   const packed = content.replace(/\s+/g, '');
   return packed.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(packed);
 }

@@ -12,7 +12,7 @@ import { validateSelector } from './tags.ts';
  * How many CA backends one Mesh may list. Kuma allows one; here changing the CA is by design done with two listed side by side
  * (and one more where a rotation is turned around midway), and a trust bundle of ten roots is still small on every handshake.
  */
-export const MAX_MTLS_BACKENDS = 10;
+const MAX_MTLS_BACKENDS = 10;
 
 /** Static checks of a Mesh; source: Kuma 2.11 `MeshResource.Validate`. What needs secrets, files or other resources is not here. */
 export function validateMesh(spec: MeshSpec): readonly Violation[] {

@@ -9,7 +9,7 @@ import {
 
 export type Protocol = 'delta' | 'sotw';
 
-export const TYPES = {
+const TYPES = {
   cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
   endpoint: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
   listener: 'type.googleapis.com/envoy.config.listener.v3.Listener',
