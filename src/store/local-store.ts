@@ -3,6 +3,7 @@ import type { Resource } from '../resources/resource.ts';
 import { createChangeFeed } from './change-feed.ts';
 import { type Outcome, planWrites, toStored } from './plan-writes.ts';
 import { createResourceTable } from './resource-table.ts';
+import { singleWrites } from './single-writes.ts';
 import { type ResourceStore, StoreError, type Write } from './store.ts';
 
 /** Where a local store keeps what it must not forget. */
@@ -68,15 +69,7 @@ export function createLocalStore(options: { engine: string; clock: Clock; journa
       assertOpen();
       return table.count(mesh);
     },
-    async create(resource) {
-      return (await transact([{ op: 'create', resource }]))[0]!;
-    },
-    async update(resource, version) {
-      return (await transact([{ op: 'update', resource, ...(version !== undefined && { version }) }]))[0]!;
-    },
-    async delete(key, version) {
-      await transact([{ op: 'delete', key, ...(version !== undefined && { version }) }]);
-    },
+    ...singleWrites(transact),
     transact,
     watch: (watch) => feed.subscribe(watch),
     close() {

@@ -3,6 +3,7 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { pageOf, parseOffset } from '../page.ts';
 import { describeKey } from '../plan-writes.ts';
+import { singleWrites } from '../single-writes.ts';
 import { type ListQuery, type Page, type ResourceStore, StoreError, type Write } from '../store.ts';
 import { ANSWER_MS, createPool, onConnection, type PostgresAddress, type PostgresPoolOptions } from './connect.ts';
 import { createMirror } from './mirror.ts';
@@ -69,15 +70,7 @@ export async function createPostgresStore(options: PostgresStoreOptions): Promis
       const rows = await read<{ type: string; count: string }>('count resources', countTypes(mesh));
       return new Map(rows.map((row) => [row.type, Number(row.count)]));
     },
-    async create(resource) {
-      return (await transact([{ op: 'create', resource }]))[0]!;
-    },
-    async update(resource, version) {
-      return (await transact([{ op: 'update', resource, ...(version !== undefined && { version }) }]))[0]!;
-    },
-    async delete(key, version) {
-      await transact([{ op: 'delete', key, ...(version !== undefined && { version }) }]);
-    },
+    ...singleWrites(transact),
     transact,
     watch: (watch) => mirror.watch(watch),
     close() {
