@@ -101,6 +101,12 @@ export const CONFIG_KEYS = {
         caPath: text('', 'PEM file with the CA that signed the server certificate.'),
       },
     },
+    kubernetes: {
+      systemNamespace: text(
+        'kuma-system',
+        'Namespace that resources get in their Kubernetes form (`?format=kubernetes`); `kong-mesh-system` for tools of Kong Mesh.',
+      ),
+    },
     unsafeDelete: flag(false, 'Lets a Mesh be deleted while Dataplanes are in it.'),
   },
   bootstrapServer: {

@@ -13,7 +13,6 @@ const REASONS: readonly (readonly [prefix: string, reason: string])[] = [
   ['interCp', 'control planes find each other through the store'],
   ['monitoringAssignmentServer', 'the monitoring assignment server is not available in this version'],
   ['store.cache', 'the store needs no cache: changes are watched'],
-  ['store.kubernetes', 'Kubernetes is not available in this version'],
   [
     'xdsServer.dataplaneConfigurationRefreshInterval',
     'configuration is pushed when something changes, there is no polling',
@@ -121,7 +120,6 @@ const KEYS: Readonly<Record<string, string>> = {
   'runtime.universal': 'vipRefreshInterval zoneResourceCleanupAge',
   'runtime.universal.workload': 'generationInterval',
   'store.cache': 'enabled expirationTime',
-  'store.kubernetes': 'systemNamespace',
   'store.postgres':
     'driverName healthCheckInterval maxConnectionLifetimeJitter maxIdleConnections maxListQueryElements tolerateNewerDBVersions',
   'store.postgres.readReplica': 'host port ratio',

@@ -3,6 +3,7 @@ import type { SecretCreator } from '../auth/secrets.ts';
 import { ensureSigningKey } from '../auth/signing-keys.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { ensureAdminToken } from '../auth/users.ts';
+import type { ConfigSpec } from '../resources/kinds/config.ts';
 import { computeLabels, type LabelContext } from '../resources/labels.ts';
 import type { Registry } from '../resources/registry.ts';
 import { keyOf, type Resource } from '../resources/resource.ts';
@@ -79,8 +80,13 @@ export async function ensureEnvoyAdminCa(
     : { certPem: pem.slice(certStart), keyPem: pem.slice(keyStart, certStart) };
 }
 
-/** Id of the deployment, the same for every control plane that shares the store. Kept beside the global secrets, though it is none. */
+/** Id of the deployment, the same for every control plane that shares the store. */
 export async function ensureClusterId(store: ResourceStore): Promise<string> {
-  const value = await readOrCreateSecret(store, '', 'cluster-id', async () => randomUUID());
-  return value.toString('utf8');
+  const key = { type: 'Config', mesh: '', name: 'cluster-id' };
+  const meta = { mesh: '', name: key.name, labels: {}, creationTime: '', modificationTime: '', version: '' };
+  await createOnce(store, { type: key.type, meta, spec: { config: randomUUID() } satisfies ConfigSpec });
+  const stored = (await store.get(key)) as Resource<ConfigSpec> | undefined;
+  if (stored === undefined)
+    throw new Error('read Config cluster-id: it was removed while this control plane started; start it again');
+  return stored.spec.config;
 }

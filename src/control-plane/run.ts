@@ -301,7 +301,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         meshLifecycle,
         secretLifecycle: { validateDelete: (secret) => meshLifecycle.validateSecretDelete(secret) },
         inspect,
-        context: { ...labelContext, systemNamespace: 'kong-mesh-system' },
+        context: { ...labelContext, systemNamespace: config.store.kubernetes.systemNamespace },
         readOnly: config.apiServer.readOnly,
         gui: '',
         config: () => maskedConfig(config),

@@ -1,4 +1,5 @@
 import type { Kind } from '../kind.ts';
+import { configKind } from './config.ts';
 import { dataplaneKind } from './dataplane.ts';
 import { dataplaneInsightKind } from './dataplane-insight.ts';
 import { globalSecretKind } from './global-secret.ts';
@@ -19,5 +20,6 @@ export const coreKinds: readonly Kind[] = [
   secretKind,
   globalSecretKind,
   zoneKind,
+  configKind,
   sealedLeafKind,
 ];
