@@ -31,7 +31,10 @@ export interface InternalClients {
   readonly ipv6Enabled: boolean;
 }
 
-/** HTTP towards the application: the client's identity goes into `x-forwarded-client-cert`. `rbac`: encoded, see `httpRbac`. */
+/**
+ * HTTP towards the application: the client's identity goes into `x-forwarded-client-cert`. Clients close idle connections, not this side:
+ * else a request may meet a closing connection. `rbac`: encoded, see `httpRbac`.
+ */
 export function inboundHttp(options: {
   readonly cluster: string;
   readonly routes: RouteConfigurationInit;
@@ -44,7 +47,7 @@ export function inboundHttp(options: {
     forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
     setCurrentClientCertDetails: { uri: true },
     internalAddressConfig: internalAddresses(options.internal),
-    commonHttpProtocolOptions: { idleTimeout: seconds(INBOUND_TIMEOUTS.idleS) },
+    commonHttpProtocolOptions: { idleTimeout: seconds(0) },
     streamIdleTimeout: seconds(INBOUND_TIMEOUTS.streamIdleS),
     routeSpecifier: { case: 'routeConfig', value: options.routes },
     httpFilters: [

@@ -19,7 +19,12 @@ export function inboundRoutes(service: string, cluster: string): RouteConfigurat
       {
         name: service,
         domains: ['*'],
-        routes: [prefixRoute('', '/', cluster, { timeout: seconds(INBOUND_TIMEOUTS.requestS) })],
+        routes: [
+          prefixRoute('', '/', cluster, {
+            timeout: seconds(INBOUND_TIMEOUTS.requestS),
+            idleTimeout: seconds(INBOUND_TIMEOUTS.streamIdleS),
+          }),
+        ],
       },
     ],
   };
