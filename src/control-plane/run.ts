@@ -19,6 +19,7 @@ import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { createMetrics } from '../lib/metrics.ts';
 import { createPinoLogger } from '../lib/pino-log.ts';
+import { aborted } from '../lib/wait.ts';
 import { policyKinds } from '../policies/index.ts';
 import { createMeshWatcher } from '../push/mesh-watcher.ts';
 import { createDataplaneRegistration } from '../push/registration.ts';
@@ -405,9 +406,4 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     await Promise.allSettled(background);
     for (const close of closers.reverse()) await close();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

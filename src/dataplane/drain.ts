@@ -1,8 +1,8 @@
 import type { Logger } from '../lib/log.ts';
+import { waitFor } from '../lib/wait.ts';
 import { callAdmin } from './envoy-admin.ts';
 import { messageOf } from './error.ts';
 import { fs } from './node.ts';
-import { waitFor } from './wait.ts';
 
 export interface Drain {
   /** File in which Envoy wrote the address of its admin API. */

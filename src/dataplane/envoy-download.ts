@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { waitFor } from '../lib/wait.ts';
 import type { EnvoyProgress } from './envoy-binary.ts';
 import { readEnvoyVersion } from './envoy-version.ts';
 import { codeOf, DataplaneError } from './error.ts';
 import { lookUpProgram } from './machine.ts';
-import { waitFor } from './wait.ts';
 
 export interface EnvoyDownload {
   readonly version: string;

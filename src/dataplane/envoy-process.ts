@@ -2,10 +2,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Logger } from '../lib/log.ts';
+import { waitFor } from '../lib/wait.ts';
 import { createEnvoyLog } from './envoy-log.ts';
 import { codeOf } from './error.ts';
 import { childProcess, fs } from './node.ts';
-import { waitFor } from './wait.ts';
 
 export interface EnvoyRun {
   readonly path: string;

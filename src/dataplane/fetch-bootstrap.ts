@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Logger } from '../lib/log.ts';
+import { waitFor } from '../lib/wait.ts';
 import { codeOf, DataplaneError, messageOf } from './error.ts';
-
-import { waitFor } from './wait.ts';
 
 export interface BootstrapFetch {
   readonly cpAddress: URL;

@@ -1,9 +1,9 @@
 import type { Logger } from '../lib/log.ts';
+import { aborted } from '../lib/wait.ts';
 import { drainEnvoy } from './drain.ts';
 import { superviseEnvoy } from './envoy-process.ts';
 import type { PreparedDataplane } from './prepare.ts';
 import { createReadiness } from './readiness.ts';
-import { aborted } from './wait.ts';
 import { openWorkdir } from './workdir.ts';
 
 export interface Supervision {

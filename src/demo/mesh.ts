@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { lookUpProgram } from '../dataplane/machine.ts';
-import { waitFor } from '../dataplane/wait.ts';
+import { waitFor } from '../lib/wait.ts';
 import { callHttp, createDemoApi, type DemoApi } from './api.ts';
 import { type Child, startChild } from './child.ts';
 import {

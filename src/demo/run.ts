@@ -9,7 +9,7 @@
 import { findEnvoy } from '../dataplane/envoy-binary.ts';
 import type { EnvoyBinary } from '../dataplane/envoy-version.ts';
 import { createEnvoyProgress } from '../dataplane/progress.ts';
-import { waitFor } from '../dataplane/wait.ts';
+import { waitFor } from '../lib/wait.ts';
 import { MESH } from './documents.ts';
 import { DemoError } from './error.ts';
 import { createDemoMesh, type DemoMesh } from './mesh.ts';

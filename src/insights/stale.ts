@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import { sleep } from '../lib/wait.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { ResourceStore } from '../store/store.ts';
 
@@ -26,7 +27,7 @@ export async function sweepStaleProxies(options: {
   signal: AbortSignal;
 }): Promise<void> {
   const { store, clock, log, signal } = options;
-  await pause(clock, RETURN_MS, signal);
+  await sleep(clock, RETURN_MS, signal);
   if (options.alone && !signal.aborted) await guarded(log, () => closeAbandoned(store, options.instanceId, clock));
   while (!signal.aborted) {
     await guarded(log, async () => {
@@ -36,7 +37,7 @@ export async function sweepStaleProxies(options: {
         log.info('dataplane removed, its proxy was offline for too long', { mesh, dataplane: name });
       }
     });
-    await pause(clock, SWEEP_MS, signal);
+    await sleep(clock, SWEEP_MS, signal);
   }
 }
 
@@ -90,17 +91,4 @@ async function guarded(log: Logger, run: () => Promise<void>): Promise<void> {
   } catch (error) {
     log.warn('sweeping stale proxies failed, trying again later', { error });
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = clock.after(ms, done);
-    signal.addEventListener('abort', done, { once: true });
-    function done() {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });
 }

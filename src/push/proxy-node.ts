@@ -1,5 +1,6 @@
 import type { ProxyKey } from '../identity/identity.ts';
 import type { ProxyVersions } from '../insights/proxy-events.ts';
+import { isJsonObject } from '../resources/plain-json.ts';
 import type { ProxyMetadata } from '../xds/generate.ts';
 import { type NodeInfo, XdsError } from '../xds-server/xds.ts';
 
@@ -58,11 +59,11 @@ function port(value: unknown): number {
 }
 
 function versionsOf(value: unknown, node: NodeInfo): ProxyVersions {
-  const version = isRecord(value) ? value : {};
+  const version = isJsonObject(value) ? value : {};
   return {
-    ...(isRecord(version['kumaDp']) ? { kumaDp: launcherVersion(strings(version['kumaDp'])) } : {}),
-    envoy: isRecord(version['envoy']) ? flat(version['envoy']) : { version: node.envoyVersion },
-    ...(isRecord(version['dependencies']) ? { dependencies: strings(version['dependencies']) } : {}),
+    ...(isJsonObject(version['kumaDp']) ? { kumaDp: launcherVersion(strings(version['kumaDp'])) } : {}),
+    envoy: isJsonObject(version['envoy']) ? flat(version['envoy']) : { version: node.envoyVersion },
+    ...(isJsonObject(version['dependencies']) ? { dependencies: strings(version['dependencies']) } : {}),
   };
 }
 
@@ -72,10 +73,6 @@ function launcherVersion(given: Readonly<Record<string, string>>): Record<string
   const kumaCpCompatible =
     major === undefined || major === '0' || (major === '2' && Number(minor) >= 9 && Number(minor) <= 16);
   return { ...given, kumaCpCompatible };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function strings(record: Record<string, unknown>): Record<string, string> {

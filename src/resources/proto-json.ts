@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseGoDuration } from '../lib/duration.ts';
+import { isJsonObject } from './plain-json.ts';
 
 /**
  * Schemas of old-model kinds, and their JSON form. Old-model specs travel as proto3 JSON, which is more tolerant than their schema:
@@ -81,7 +82,7 @@ export function fromProtoJson<T>(schema: z.ZodType<T>, value: unknown): T {
 /** The proto3 JSON form of a spec: zero values left out, keys in schema order. Values that do not fit stay as they are. */
 export function toProtoJson(schema: z.ZodType, spec: unknown): Record<string, unknown> {
   const out = write(schema, spec);
-  return isRecord(out) ? out : {};
+  return isJsonObject(out) ? out : {};
 }
 
 function read(schema: z.ZodType, value: unknown, path: string): unknown {
@@ -169,7 +170,7 @@ function write(schema: z.ZodType, value: unknown): unknown {
   if (value === null || value === undefined) return undefined;
   const form = formOf(inner);
   if (form === 'struct') return value;
-  if (inner instanceof z.ZodObject && isRecord(value)) {
+  if (inner instanceof z.ZodObject && isJsonObject(value)) {
     const out: Record<string, unknown> = {};
     for (const [name, field] of Object.entries(inner.shape)) {
       const entry = write(field as z.ZodType, value[name]);
@@ -181,7 +182,7 @@ function write(schema: z.ZodType, value: unknown): unknown {
     const item = inner.element as z.ZodType;
     return value.length === 0 ? undefined : value.map((entry) => write(item, entry) ?? zeroOf(item));
   }
-  if (inner instanceof z.ZodRecord && isRecord(value)) {
+  if (inner instanceof z.ZodRecord && isJsonObject(value)) {
     const item = inner.valueType as z.ZodType;
     const entries = Object.entries(value);
     return entries.length === 0
@@ -218,12 +219,8 @@ function zeroOf(schema: z.ZodType): unknown {
 }
 
 function expectRecord(value: unknown, path: string): Record<string, unknown> {
-  if (!isRecord(value)) throw new ProtoJsonError(path, `expected an object, got ${typeName(value)}`);
+  if (!isJsonObject(value)) throw new ProtoJsonError(path, `expected an object, got ${typeName(value)}`);
   return value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function lowerCamel(name: string): string {

@@ -1,7 +1,7 @@
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import { sleep } from './sleep.ts';
+import { aborted, sleep } from '../lib/wait.ts';
 
 /**
  * One term of leadership: calls `lead` until `signal` aborts, again with a growing delay when it fails. Resolves when `lead` has ended
@@ -23,9 +23,4 @@ export async function serveTerm(
       await sleep(clock, backoffMs(failures, { baseMs: 1000, maxMs: 30_000, jitter: 0, random: 0 }), signal);
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
+import { sleep } from '../../lib/wait.ts';
 import { serveTerm } from '../leader-term.ts';
-import { sleep } from '../sleep.ts';
 import type { LeaderElection } from '../store.ts';
 import { createClient, LOCK_SPACE, LOCKS, type PostgresAddress, within } from './connect.ts';
 
