@@ -14,10 +14,11 @@ export interface IssuanceQueue {
 /** One slice of synchronous work. Milliseconds. */
 const SLICE_MS = 10;
 
-/** `mayRun`: how many may run now, at most `concurrency`; `run` never rejects. */
+/** `mayRun`: how many may run now; `run` never rejects; `done` is told when a key may be added again. */
 export function createIssuanceQueue(options: {
   mayRun: () => number;
   run: (key: string) => Promise<void>;
+  done: (key: string) => void;
 }): IssuanceQueue {
   const waiting = new Map<string, number>();
   const running = new Set<string>();
@@ -42,6 +43,7 @@ export function createIssuanceQueue(options: {
       running.add(key);
       void options.run(key).finally(() => {
         running.delete(key);
+        options.done(key);
         void pump();
       });
     }

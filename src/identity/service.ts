@@ -122,7 +122,12 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           schedule.set(id, state);
           return 0;
         },
-        run: (proxyId) => issue(proxyId, breaker, id),
+        run: (proxyId) => issue(proxyId, breaker),
+        // What is wanted may have changed meanwhile.
+        done: (proxyId) => {
+          const record = proxies.get(proxyId);
+          if (record !== undefined) consider(record);
+        },
       });
       one = { queue, breaker };
       work.set(id, one);
@@ -156,7 +161,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     workOf(workId(key.mesh, desired.backend)).queue.add(id, leaf?.notAfter ?? 0);
   }
 
-  async function issue(id: string, breaker: Breaker, work: string): Promise<void> {
+  async function issue(id: string, breaker: Breaker): Promise<void> {
     const record = proxies.get(id);
     const desired = record?.desired;
     if (record === undefined || desired === undefined || closed) return;
@@ -183,8 +188,6 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       metrics.failed(key.mesh);
       fail(record, desired.backend, error);
     }
-    if (proxies.get(id) === record) consider(record);
-    workOf(work).queue.wake();
   }
 
   /** A new leaf from the backend that passed every check. Throws with the reason; nothing is changed. */

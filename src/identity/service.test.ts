@@ -1,0 +1,323 @@
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { CaBackendKind, Chain, SigningRequest } from '../ca/backend.ts';
+import { CaError } from '../ca/backend.ts';
+import { builtinCa } from '../ca/builtin.ts';
+import { silentLogger } from '../lib/log.ts';
+import { createMetrics } from '../lib/metrics.ts';
+import { createCaDependencies } from '../testing/ca-contract.ts';
+import { createTestCa, createTestLeaf, type TestCertificate } from '../testing/certificates.ts';
+import { createDrivenClock, type DrivenClock } from '../testing/fakes/driven-clock.ts';
+import { CLIENT_AUTH, KEY_USAGE, SERVER_AUTH } from '../x509/certificate.ts';
+import { generateEcKey } from '../x509/key.ts';
+import type { DesiredIdentity, IdentityEvent, IdentityService } from './identity.ts';
+import type { LeafRecord, LeafRecords } from './sealed.ts';
+import { createIdentityService } from './service.ts';
+
+const HOUR = 3_600_000;
+const URI_SANS = ['spiffe://default/web', 'kuma://kuma.io/service/web'];
+const WEB = { mesh: 'default', name: 'web-1' };
+const wanted = (change: Partial<DesiredIdentity> = {}): DesiredIdentity => ({
+  backend: 'ca-1',
+  uriSans: URI_SANS,
+  lifetimeMs: HOUR,
+  keyType: 'ec-p256',
+  ...change,
+});
+const mtls = (...names: string[]) => ({
+  enabledBackend: names[0]!,
+  backends: names.map((name) => ({ name, type: 'fake', conf: { ca: name } })),
+});
+
+let clock: DrivenClock;
+let ca: TestCertificate;
+let service: IdentityService;
+let events: IdentityEvent[];
+let stored: Map<string, LeafRecord>;
+let logged: string[];
+/** What the issuer answers now; tests replace it. */
+let answer: (request: SigningRequest) => Promise<Chain>;
+let signings: SigningRequest[];
+/** Answers that are being made. */
+let answering: number;
+const sealingKey = randomBytes(32);
+
+const good = async (request: SigningRequest): Promise<Chain> => ({ pem: (await signed(request)).pem });
+
+/** A good leaf for the request unless `change` says otherwise. */
+function signed(
+  request: SigningRequest,
+  change: Parameters<typeof createTestLeaf>[1] = {},
+  issuer = ca,
+): Promise<TestCertificate> {
+  return createTestLeaf(issuer, {
+    now: clock.now(),
+    uriSans: request.uriSans,
+    to: request.lifetimeMs,
+    keys: { ...generateEcKey(), publicKey: Buffer.from(request.publicKey) },
+    ...change,
+  });
+}
+
+/** A CA backend whose answers the test decides. Backends whose name starts with `broken` never say what to trust. */
+const fakeKind: CaBackendKind = {
+  type: 'fake',
+  validate: async () => [],
+  usedSecrets: () => ['the-secret'],
+  open: (config) => ({
+    async trustAnchors() {
+      if (config.name.startsWith('broken')) throw new CaError('unavailable', 'connection refused');
+      return { pem: ca.pem, notAfter: clock.now() + 365 * 24 * HOUR };
+    },
+    sign(request) {
+      signings.push(request);
+      answering += 1;
+      // What is done with the answer afterwards takes a moment of real time too.
+      return answer(request).finally(() => setTimeout(() => (answering -= 1), 5));
+    },
+  }),
+};
+
+function createService(kinds: readonly CaBackendKind[] = [fakeKind]): IdentityService {
+  const records: LeafRecords = {
+    load: async () => [...stored.values()],
+    async save(saved) {
+      for (const record of saved) stored.set(`${record.proxy.mesh}/${record.proxy.name}`, record);
+    },
+    async remove(proxies) {
+      for (const proxy of proxies) stored.delete(`${proxy.mesh}/${proxy.name}`);
+    },
+  };
+  const log = { ...silentLogger, named: () => log };
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+    log[level] = (message, fields) => void logged.push(`${message} ${JSON.stringify(fields)}`);
+  }
+  const made = createIdentityService({
+    caKinds: kinds,
+    caDependencies: createCaDependencies({ now: () => clock.now() }),
+    records,
+    sealingKey,
+    clock,
+    random: () => 0.5,
+    log,
+    metrics: createMetrics(),
+  });
+  made.subscribe((event) => events.push(event));
+  return made;
+}
+
+beforeEach(async () => {
+  answering = 0;
+  clock = createDrivenClock(Date.now(), () => answering > 0);
+  ca = await createTestCa({ now: clock.now() });
+  await createTestLeaf(ca);
+  events = [];
+  stored = new Map();
+  logged = [];
+  signings = [];
+  answer = good;
+  service = createService();
+});
+afterEach(() => service.close());
+
+const leafEvents = () => events.filter((event) => event.kind === 'leaf');
+const serialOf = (name = 'web-1', mesh = 'default') => service.state({ mesh, name }).leaf?.serial;
+
+describe('issuing', () => {
+  it('issues once, and nothing more while nothing that concerns the leaf changes', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    const serial = serialOf();
+    expect(serial).toMatch(/^[0-9a-f]+$/);
+    service.want(WEB, wanted({ requestTimeoutMs: 5000 }));
+    service.setMesh('default', { ...mtls('ca-1'), skipValidation: true });
+    service.setMesh('default', mtls('ca-1', 'ca-2'));
+    await clock.advance(60_000);
+    expect([serialOf(), signings.length]).toEqual([serial, 1]);
+    expect(leafEvents()).toMatchObject([{ proxy: WEB, reason: 'none-held', leaf: { generation: 1, backend: 'ca-1' } }]);
+    expect(service.bundle('default')).toMatchObject({ backends: ['ca-1', 'ca-2'], pem: ca.pem });
+  });
+
+  it('renews between 70 and 80 % of the life, ten times, without a storm', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    for (let proxy = 0; proxy < 5; proxy += 1)
+      service.want({ mesh: 'default', name: `p-${proxy}` }, wanted({ lifetimeMs: 60_000 }));
+    await clock.advance(1000);
+    expect(signings.length).toBe(5);
+    await clock.advance(10 * 45_000 + 5000);
+    expect(signings.length).toBe(5 * 11);
+    expect(serialOf('p-0')).toBeDefined();
+  });
+
+  it('issues what is wanted at the end, when that changes on the way', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    answer = async (request) => {
+      // Between the question and the answer the Dataplane gets other tags.
+      if (signings.length === 1)
+        service.want(WEB, wanted({ uriSans: ['spiffe://default/other', 'kuma://kuma.io/service/other'] }));
+      return good(request);
+    };
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    expect(service.state(WEB).leaf?.uriSans).toEqual(['spiffe://default/other', 'kuma://kuma.io/service/other']);
+  });
+
+  it('restores what was sealed: a restart issues nothing', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    const serial = serialOf();
+    await service.close();
+    expect(JSON.stringify([...stored.values()])).not.toContain('PRIVATE KEY');
+    service = createService();
+    await service.start();
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    expect([serialOf(), signings.length]).toEqual([serial, 1]);
+  });
+
+  it('serves a thousand proxies at once from a builtin CA and keeps the event loop free', async () => {
+    service = createService([builtinCa]);
+    const config = { mesh: 'default', name: 'ca-1', type: 'builtin', conf: {} };
+    const deps = createCaDependencies({ now: () => clock.now() });
+    await builtinCa.ensure!(config, deps);
+    const real = createIdentityService({
+      caKinds: [builtinCa],
+      caDependencies: deps,
+      records: { load: async () => [], save: async () => undefined, remove: async () => undefined },
+      sealingKey,
+      clock,
+      random: Math.random,
+      log: silentLogger,
+      metrics: createMetrics(),
+    });
+    real.setMesh('default', { enabledBackend: 'ca-1', backends: [{ name: 'ca-1', type: 'builtin' }] });
+    let turns = 0;
+    const counter = setInterval(() => {
+      turns += 1;
+    }, 1);
+    for (let proxy = 0; proxy < 1000; proxy += 1) real.want({ mesh: 'default', name: `p-${proxy}` }, wanted());
+    const missing = () =>
+      Array.from({ length: 1000 }, (_, proxy) => real.state({ mesh: 'default', name: `p-${proxy}` }).leaf).filter(
+        (leaf) => !leaf,
+      ).length;
+    while (missing() > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    clearInterval(counter);
+    expect(turns).toBeGreaterThan(10);
+    await real.close();
+  });
+});
+
+describe('a failing issuer', () => {
+  const refuse = async (): Promise<Chain> => {
+    throw new CaError('unavailable', 'connection refused');
+  };
+
+  it('never takes the good leaf away, says why, and backs off', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    const serial = serialOf();
+    answer = refuse;
+    await clock.advance(0.75 * HOUR);
+    expect(serialOf()).toBe(serial);
+    expect(service.state(WEB).failure).toMatchObject({
+      attempts: 1,
+      message: expect.stringContaining('connection refused'),
+    });
+    await clock.advance(HOUR);
+    expect(serialOf()).toBe(serial);
+    expect(signings.length).toBeLessThan(25);
+    answer = good;
+    await clock.advance(300_000);
+    expect(serialOf()).not.toBe(serial);
+    expect(service.state(WEB).failure).toBeUndefined();
+  });
+
+  it('is asked at most once per cooldown when it is dead, and one success heals all', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    answer = refuse;
+    for (let proxy = 0; proxy < 40; proxy += 1) service.want({ mesh: 'default', name: `p-${proxy}` }, wanted());
+    await clock.advance(1000);
+    const first = signings.length;
+    expect(first).toBeLessThanOrEqual(40);
+    await clock.advance(300_000);
+    expect(signings.length - first).toBeLessThanOrEqual(12);
+    answer = good;
+    await clock.advance(62_000);
+    expect(leafEvents().length).toBe(40);
+  });
+
+  it('that does not even say what to trust is told to those who wait, and touches no other backend or mesh', async () => {
+    service.setMesh('default', mtls('broken'));
+    service.setMesh('fine', mtls('ca-1'));
+    service.want(WEB, wanted({ backend: 'broken' }));
+    service.want({ mesh: 'fine', name: 'a' }, wanted({ uriSans: ['spiffe://fine/a'] }));
+    await clock.advance(10_000);
+    expect(service.state(WEB)).toMatchObject({
+      leaf: undefined,
+      failure: { message: expect.stringContaining('connection refused') },
+    });
+    expect(serialOf('a', 'fine')).toBeDefined();
+    service.setMesh('default', mtls('ca-1', 'broken'));
+    service.want(WEB, wanted());
+    await clock.advance(10_000);
+    expect(serialOf()).toBeDefined();
+    expect(service.bundle('default')?.backends).toEqual(['ca-1']);
+  });
+
+  it.each<[string, (request: SigningRequest) => Promise<string>]>([
+    ['nothing', async () => ''],
+    ['HTML', async () => '<html>200 OK</html>'],
+    ['half a PEM', async (request) => (await signed(request)).pem.slice(0, 300)],
+    ['fifty megabytes', async () => 'A'.repeat(50 * 1024 * 1024)],
+    ['a certificate for another key', async (request) => (await signed(request, { keys: generateEcKey() })).pem],
+    [
+      'another SPIFFE ID',
+      async (request) => (await signed(request, { uriSans: ['spiffe://default/admin', URI_SANS[1]!] })).pem,
+    ],
+    [
+      'one SPIFFE ID too many',
+      async (request) => (await signed(request, { uriSans: [...URI_SANS, 'spiffe://default/admin'] })).pem,
+    ],
+    ['a CA', async (request) => (await signed(request, { isCa: true })).pem],
+    ['an expired one', async (request) => (await signed(request, { from: -2 * HOUR, to: -HOUR })).pem],
+    ['one that is not yet valid', async (request) => (await signed(request, { from: HOUR, to: 2 * HOUR })).pem],
+    ['no clientAuth', async (request) => (await signed(request, { extendedKeyUsage: [SERVER_AUTH] })).pem],
+    [
+      'no digitalSignature',
+      async (request) =>
+        (await signed(request, { keyUsage: KEY_USAGE.keyAgreement, extendedKeyUsage: [SERVER_AUTH, CLIENT_AUTH] })).pem,
+    ],
+    ["a stranger's CA", async (request) => (await signed(request, {}, await createTestCa({ now: clock.now() }))).pem],
+    ['SHA-1', async (request) => (await signed(request, { hash: 'SHA-1' })).pem],
+    ['the chain the wrong way round', async (request) => ca.pem + (await signed(request)).pem],
+    ['the leaf twice', async (request) => (await signed(request)).pem.repeat(2)],
+  ])('that answers with %s is refused, and the good leaf stays', async (_what, make) => {
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    const serial = serialOf();
+    answer = async (request) => ({ pem: await make(request) });
+    await clock.advance(0.76 * HOUR);
+    expect(serialOf()).toBe(serial);
+    expect(service.state(WEB).failure?.message).toContain("the CA's answer was refused");
+    expect(leafEvents().length).toBe(1);
+  });
+
+  it('shows no key in a log line or a failure', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    answer = async () => {
+      throw new Error('the issuer said no');
+    };
+    await clock.advance(HOUR);
+    const key = service.state(WEB).leaf!.keyPem.split('\n')[1]!;
+    expect(logged.length).toBeGreaterThan(0);
+    expect(logged.join('\n')).not.toContain(key);
+    expect(JSON.stringify(service.state(WEB).failure)).not.toContain(key);
+  });
+});

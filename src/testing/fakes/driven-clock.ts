@@ -1,0 +1,51 @@
+import type { Clock } from '../../lib/clock.ts';
+
+/** A clock that moves only when told to; timers run in the order of their time, each with the time it was set for. */
+export interface DrivenClock extends Clock {
+  /** Moves on by `ms`, running what becomes due; promises get their turn after each timer. */
+  advance(ms: number): Promise<void>;
+  /** Sets the wall clock without moving timers, as an administrator or NTP does. */
+  step(ms: number): void;
+  readonly timers: number;
+}
+
+/** `busy`: real work (cryptography, loading) is under way that time must wait for. */
+export function createDrivenClock(start = 1_700_000_000_000, busy: () => boolean = () => false): DrivenClock {
+  let elapsed = 0;
+  let offset = start;
+  const timers = new Set<{ at: number; run: () => void }>();
+  const settle = async () => {
+    do {
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      if (busy()) await new Promise((resolve) => setTimeout(resolve, 1));
+    } while (busy());
+  };
+  return {
+    now: () => offset + elapsed,
+    monotonic: () => elapsed,
+    after(delayMs, run) {
+      const timer = { at: elapsed + Math.max(0, delayMs), run };
+      timers.add(timer);
+      return { cancel: () => void timers.delete(timer) };
+    },
+    async advance(ms) {
+      const end = elapsed + ms;
+      await settle();
+      for (;;) {
+        const next = [...timers].sort((a, b) => a.at - b.at)[0];
+        if (next === undefined || next.at > end) break;
+        timers.delete(next);
+        elapsed = next.at;
+        next.run();
+        await settle();
+      }
+      elapsed = end;
+    },
+    step(ms) {
+      offset += ms;
+    },
+    get timers() {
+      return timers.size;
+    },
+  };
+}
