@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AdminAnswer, callAdmin } from '../dataplane/envoy-admin.ts';
@@ -8,19 +7,12 @@ import { ensureEnvoy } from '../dataplane/envoy-binary.ts';
 import { completeDataplaneOptions } from '../dataplane/flags.ts';
 import { createLineLogger } from '../dataplane/line-log.ts';
 import { runDataplane } from '../dataplane/run.ts';
+import { findFreePorts } from '../demo/ports.ts';
 
 /** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
-  });
+export async function freePort(): Promise<number> {
+  const [port] = await findFreePorts(1);
+  return port!;
 }
 
 /**

@@ -5,9 +5,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request, type Server } from 'node:http';
-import { type AddressInfo, createServer as createNetServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../src/testing/envoy.ts';
 
 const WEFT = join(import.meta.dirname, '../../dist/bin/weft.js');
 
@@ -16,14 +17,7 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A free port, as good as such things get: taken, read, given back. */
-export async function freePort(): Promise<number> {
-  const server = createNetServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+export { freePort };
 
 /** Polls `check` until it gives something; fails with `what` and the last error after `timeoutMs`. */
 export async function eventually<T>(
