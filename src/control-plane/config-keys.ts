@@ -262,6 +262,11 @@ export const CONFIG_KEYS = {
       diagnostics: text('', 'Address the diagnostics server listens on. Empty: every address, IPv6 included.'),
     },
     identity: {
+      leafKeyType: oneOf(
+        'ec-p256',
+        ['ec-p256', 'rsa-2048'],
+        'Key of the certificates that proxies get. RSA costs about two hundred times as much to make; it is for workloads that need it.',
+      ),
       sealingKeyFile: text(
         '',
         'File with the key that seals issued leaves in the store: 32 bytes in base64, made at the first start with mode 0600. Control planes that share a PostgreSQL keep it there unless a file is given.',

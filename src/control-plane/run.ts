@@ -224,6 +224,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     const source = createXdsSource({
       watcher,
       identity,
+      leafKeyType: config.weft.identity.leafKeyType,
       cache: createGenerationCache({ adminTls: { caPem: adminCa.certPem, ...admin.server }, zone: labelContext.zone }),
       events: insights,
       registration,

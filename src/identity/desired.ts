@@ -15,6 +15,7 @@ const DEFAULT_LIFETIME_MS = 24 * 3_600_000;
 export function desiredIdentity(
   mesh: Resource<MeshSpec> | undefined,
   dataplane: Resource<DataplaneSpec>,
+  keyType: DesiredIdentity['keyType'] = 'ec-p256',
 ): DesiredIdentity | undefined {
   const mtls = mesh?.spec.mtls;
   const backend = mtls?.backends?.find((one) => one.name === mtls.enabledBackend);
@@ -27,7 +28,7 @@ export function desiredIdentity(
     backend: backend.name,
     uriSans,
     lifetimeMs: parseKumaDuration(rotation?.expiration ?? '') || DEFAULT_LIFETIME_MS,
-    keyType: 'ec-p256',
+    keyType,
     ...(requestTimeoutMs ? { requestTimeoutMs } : {}),
   };
 }

@@ -1,5 +1,5 @@
 import { desiredIdentity } from '../identity/desired.ts';
-import type { HeldLeaf, IdentityService, ProxyKey, TrustBundle } from '../identity/identity.ts';
+import type { DesiredIdentity, HeldLeaf, IdentityService, ProxyKey, TrustBundle } from '../identity/identity.ts';
 import type { ProxyEvents, Rejection } from '../insights/proxy-events.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { Generated, GenerationCache, ProxyMetadata } from '../xds/generate.ts';
@@ -18,6 +18,8 @@ import {
 /** What a session stands on; shared by all sessions of the process. */
 export interface SessionDependencies {
   readonly identity: IdentityService;
+  /** Key of the leaves; a change takes effect with the next leaf of each proxy. */
+  readonly leafKeyType: DesiredIdentity['keyType'];
   readonly cache: GenerationCache;
   readonly events: ProxyEvents;
   /** Encoded trust bundle of a mesh, shared by its sessions. */
@@ -75,7 +77,7 @@ export function createProxySession(
       deps.identity.want(key, undefined);
       return; // The Dataplane is gone: its Envoy keeps what it has until the stream ends.
     }
-    const desired = desiredIdentity(snapshot.mesh, dataplane);
+    const desired = desiredIdentity(snapshot.mesh, dataplane, deps.leafKeyType);
     mtlsOn = desired !== undefined;
     deps.identity.want(key, desired);
     try {

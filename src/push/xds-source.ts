@@ -1,4 +1,4 @@
-import type { IdentityService, ProxyKey } from '../identity/identity.ts';
+import type { DesiredIdentity, IdentityService, ProxyKey } from '../identity/identity.ts';
 import type { ProxyEvents } from '../insights/proxy-events.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
@@ -23,6 +23,7 @@ export type AuthenticateProxy = (request: {
 export interface XdsSourceOptions {
   readonly watcher: MeshWatcher;
   readonly identity: IdentityService;
+  readonly leafKeyType: DesiredIdentity['keyType'];
   readonly cache: GenerationCache;
   readonly events: ProxyEvents;
   readonly registration: DataplaneRegistration;
@@ -109,6 +110,7 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
 
   const sessionDependencies = {
     identity,
+    leafKeyType: options.leafKeyType,
     cache: options.cache,
     events,
     bundleSecret,

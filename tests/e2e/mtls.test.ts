@@ -250,3 +250,41 @@ describe('mTLS between two proxies', () => {
     await worker.stop();
   });
 });
+
+it('gives proxies RSA certificates when it is asked to', async () => {
+  const mesh = await createTestMesh({ env: { WEFT_IDENTITY_LEAF_KEY_TYPE: 'rsa-2048' } });
+  try {
+    await mesh.startControlPlane();
+    await mesh.put({
+      ...builtinMesh(),
+      mtls: {
+        enabledBackend: 'ca-1',
+        backends: [{ name: 'ca-1', type: 'builtin', conf: { caCert: { RSAbits: 2048 } } }],
+      },
+    });
+    await mesh.put(allowAll());
+    const service = await mesh.startService('api');
+    const api = await mesh.startProxy({ name: 'api-1', service: 'api', servicePort: service.port });
+    const web = await mesh.startProxy({ name: 'web-1', service: 'web', calls: ['api'] });
+    const url = `http://127.0.0.1:${web.outbounds.get('api')}/`;
+    await eventually('web reaches api', 30_000, async () => (await http(url)).status === 200);
+    const presented = await new Promise<X509Certificate>((resolve, reject) => {
+      const socket = connect({
+        host: '127.0.0.1',
+        port: api.inboundPort,
+        ALPNProtocols: ['kuma'],
+        rejectUnauthorized: false,
+      });
+      socket.once('secureConnect', () => {
+        resolve(socket.getPeerX509Certificate()!);
+        socket.destroy();
+      });
+      socket.once('error', reject);
+    });
+    expect(presented.publicKey.asymmetricKeyType).toBe('rsa');
+    const { cert } = await caOf(mesh, 'default');
+    expect(new X509Certificate(cert).publicKey.asymmetricKeyType).toBe('rsa');
+  } finally {
+    await mesh.close();
+  }
+});
