@@ -6,6 +6,7 @@ import { createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import { dataplaneToken, put } from './api.ts';
 import { type ControlPlane, freePort, startControlPlane, WEFT_COMMAND } from './control-plane.ts';
 import { monotonicMs } from './fleet/envoy.ts';
@@ -78,6 +79,8 @@ async function firstRequest(setup: Setup, options: FirstRequestOptions): Promise
     });
     const token = join(cp.directory, 'token');
     writeFileSync(token, await dataplaneToken(cp.api, MESH));
+    const ca = join(cp.directory, 'shown-ca.pem');
+    writeFileSync(ca, await shownCa(cp.dataplaneUrl));
     const [inbound, outbound, idle, admin1, admin2, ready1, ready2] = await Promise.all(
       Array.from({ length: 7 }, freePort),
     );
@@ -86,7 +89,10 @@ async function firstRequest(setup: Setup, options: FirstRequestOptions): Promise
     const api = proxy('api', { admin: admin1!, inbound: { port: inbound!, servicePort: port }, outbound: undefined });
     const web = proxy('web', { admin: admin2!, inbound: { port: idle!, servicePort: port }, outbound: outbound! });
     const start = monotonicMs();
-    launchers.push(launch(setup, options, cp, api, token, ready1!), launch(setup, options, cp, web, token, ready2!));
+    launchers.push(
+      launch(setup, options, cp, api, { token, ca }, ready1!),
+      launch(setup, options, cp, web, { token, ca }, ready2!),
+    );
     while (!(await isOk(`http://127.0.0.1:${outbound}/`))) {
       if (monotonicMs() - start > 60_000) throw new Error('first request: no answer after a minute');
       await sleep(5);
@@ -138,7 +144,7 @@ function launch(
   options: FirstRequestOptions,
   cp: ControlPlane,
   document: Document & { readonly name: string },
-  token: string,
+  files: { readonly token: string; readonly ca: string },
   readinessPort: number,
 ): ChildProcess {
   const file = join(cp.directory, `${document.name}.json`);
@@ -147,17 +153,29 @@ function launch(
     'run',
     `--cp-address=${cp.dataplaneUrl}`,
     `--dataplane-file=${file}`,
-    `--dataplane-token-file=${token}`,
+    `--dataplane-token-file=${files.token}`,
+    `--ca-cert-file=${files.ca}`,
     `--binary-path=${options.envoy}`,
     '--drain-time=1s',
   ];
   const [command, ...args] = setup.program.peer
     ? [options.peerDataplane, ...flags, '--dns-enabled=false']
-    : [...WEFT_COMMAND, 'dp', ...flags, `--ca-cert-file=${join(cp.directory, 'ca.pem')}`];
+    : [...WEFT_COMMAND, 'dp', ...flags];
   return spawn(command!, args, {
     stdio: ['ignore', 'ignore', process.env['BENCH_DEBUG'] ? 'inherit' : 'ignore'],
     env: { ...process.env, KUMA_READINESS_PORT: String(readinessPort) },
   });
+}
+
+/** PEM of the last certificate that the server shows: its CA, or itself when it is self-signed. */
+async function shownCa(url: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  let last = socket.getPeerX509Certificate()!;
+  while (last.issuerCertificate) last = last.issuerCertificate;
+  socket.destroy();
+  return last.toString();
 }
 
 async function end(child: ChildProcess): Promise<void> {
