@@ -13,8 +13,14 @@ export const LAYERS = {
   mesh: ['resources', 'lib'],
   xds: ['mesh', 'policies', 'envoy', 'resources', 'protos', 'lib'],
   bootstrap: ['envoy', 'resources', 'protos', 'lib'],
-  store: ['resources', 'lib'],
-  ca: ['x509', 'resources', 'lib'],
+  'k8s/api': ['resources', 'lib'],
+  'k8s/inject': ['k8s/api', 'bootstrap', 'resources', 'lib'],
+  'k8s/webhooks': ['k8s/api', 'k8s/inject', 'resources', 'store', 'auth', 'x509', 'lib'],
+  'k8s/controllers': ['k8s/api', 'k8s/inject', 'mesh', 'resources', 'store', 'lib'],
+  'transparent-proxy': ['lib'],
+  install: ['k8s/api', 'resources', 'policies', 'lib'],
+  store: ['k8s/api', 'resources', 'lib'],
+  ca: ['k8s/api', 'x509', 'resources', 'lib'],
   identity: ['ca', 'x509', 'resources', 'lib'],
   auth: ['resources', 'lib'],
   'xds-server': ['protos', 'lib'],
@@ -38,15 +44,40 @@ export const LAYERS = {
     'push',
     'insights',
     'rest',
+    'k8s/api',
+    'k8s/inject',
+    'k8s/webhooks',
+    'k8s/controllers',
   ],
-  cli: ['resources', 'policies', 'control-plane', 'dataplane', 'demo', 'lib'],
-  dataplane: ['resources', 'lib'],
+  cli: [
+    'resources',
+    'policies',
+    'control-plane',
+    'dataplane',
+    'demo',
+    'install',
+    'k8s/api',
+    'transparent-proxy',
+    'x509',
+    'lib',
+  ],
+  dataplane: ['transparent-proxy', 'resources', 'lib'],
   demo: ['dataplane', 'x509', 'lib'],
   bin: ['control-plane', 'cli', 'dataplane', 'demo'],
 };
 
 /** No I/O, no clock, no randomness: these import no `node:` module but the listed ones. */
-export const PURE = ['resources', 'envoy', 'policies', 'mesh', 'xds', 'bootstrap'];
+export const PURE = [
+  'resources',
+  'envoy',
+  'policies',
+  'mesh',
+  'xds',
+  'bootstrap',
+  'k8s/inject',
+  'transparent-proxy',
+  'install',
+];
 const HARMLESS_NODE_MODULES = '^node:(buffer|crypto|net)$|^(buffer|crypto|net)$';
 
 const quote = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
@@ -92,6 +123,7 @@ export default {
     },
     only('x509-library', '@peculiar|reflect-metadata', 'dist/x509/'),
     only('database-drivers', 'pg', 'dist/store/'),
+    only('kubernetes-client', '@kubernetes|undici', 'dist/k8s/api/'),
     only('grpc-library', '@grpc', 'dist/xds-server/'),
     only('http-server', 'fastify|@fastify', 'dist/rest/'),
     only('log-library', 'pino', 'dist/lib/'),

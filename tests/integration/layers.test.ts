@@ -8,7 +8,7 @@ const { LAYERS } = (await import(join(ROOT, '.dependency-cruiser.mjs'))) as { LA
 /** Folder to the folders it may import from, as the table of ARCHITECTURE.md says. */
 function documentedLayers(): Record<string, string[]> {
   const rows = readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8').matchAll(
-    /^\| `([a-z0-9-]+)\/`[^|]*\|[^|]*\| ([^|]*) \|$/gm,
+    /^\| `([a-z0-9/-]+)\/`[^|]*\|[^|]*\| ([^|]*) \|$/gm,
   );
   return Object.fromEntries(
     [...rows].map(([, folder, from]) => [folder!, from === 'nothing of ours' ? [] : from!.split(', ')]),
@@ -17,7 +17,8 @@ function documentedLayers(): Record<string, string[]> {
 
 it('the folders of src/ are those of ARCHITECTURE.md', () => {
   const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  expect(folders.map(({ name }) => name).sort()).toEqual(Object.keys(documentedLayers()).sort());
+  const documented = new Set(Object.keys(documentedLayers()).map((folder) => folder.split('/')[0]!));
+  expect(folders.map(({ name }) => name).sort()).toEqual([...documented].sort());
 });
 
 it('the import rules are those of ARCHITECTURE.md', () => {
