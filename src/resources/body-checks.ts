@@ -1,7 +1,7 @@
 import type { Kind } from './kind.ts';
 import { type LabelContext, validateLabels } from './labels.ts';
 import { validateMeshName, validateName } from './name.ts';
-import type { Violation } from './resource.ts';
+import type { ResourceMeta, Violation } from './resource.ts';
 import type { ParsedBody } from './universal.ts';
 
 /** Where a PUT went. `mesh` is '' for global kinds. */
@@ -21,6 +21,13 @@ export function checkBody(kind: Kind, body: ParsedBody, url: TargetUrl, context:
     ...(meta.name === url.name ? [] : [differs('name')]),
     ...(body.type === kind.type ? [] : [differs('type')]),
     ...(kind.scope === 'Global' || meta.mesh === url.mesh ? [] : [differs('mesh')]),
+    ...checkMeta(kind, meta, context),
+  ];
+}
+
+/** What can be said of a resource without its spec and without a URL: its labels, then the syntax of name and mesh. */
+export function checkMeta(kind: Kind, meta: ResourceMeta, context: LabelContext): readonly Violation[] {
+  return [
     ...validateLabels(kind, meta, context),
     ...validateName(meta.name),
     ...(kind.scope === 'Mesh' ? validateMeshName(meta.mesh) : []),

@@ -65,6 +65,32 @@ describe('computeLabels', () => {
   });
 });
 
+describe('the policy role on Kubernetes', () => {
+  const context = { ...ZONE, environment: 'kubernetes', systemNamespace: 'sys' } as const;
+  const role = (labels: Record<string, string>) => {
+    const policy = { type: 'MeshTrafficPermission', mesh: 'm1', name: 'a', spec: {}, labels };
+    return computeLabels(kind('MeshTrafficPermission'), body(policy).resource, context)['kuma.io/policy-role'];
+  };
+
+  it.each<[string, Record<string, string>, string | undefined]>([
+    ['of an application namespace', { 'k8s.kuma.io/namespace': 'shop' }, 'workload-owner'],
+    ['of the system namespace', { 'k8s.kuma.io/namespace': 'sys' }, 'system'],
+    [
+      'is not what the user says',
+      { 'k8s.kuma.io/namespace': 'sys', 'kuma.io/policy-role': 'workload-owner' },
+      'system',
+    ],
+    ['is left out without a namespace', {}, undefined],
+    [
+      'of a synced copy stays',
+      { 'k8s.kuma.io/namespace': 'sys', 'kuma.io/origin': 'global', 'kuma.io/policy-role': 'producer' },
+      'producer',
+    ],
+  ])('%s', (_what, labels, expected) => {
+    expect(role(labels)).toBe(expected);
+  });
+});
+
 describe('checkBody', () => {
   const url = { mesh: 'm1', name: 'a' };
   const check = (object: { type: string; [field: string]: unknown }, context = ZONE) =>

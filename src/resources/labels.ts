@@ -19,14 +19,17 @@ export interface LabelContext {
   readonly federated: boolean;
   readonly zone: string;
   readonly environment: 'universal' | 'kubernetes';
+  /** Namespace of the control plane on Kubernetes: policies in it have the role `system`. */
+  readonly systemNamespace?: string;
 }
 
 type Labels = Readonly<Record<string, string>>;
 
 /**
  * The labels a resource is stored with: its own, and those the control plane computes. What the user set stays, but for
- * `kuma.io/proxy-type`, which always says what the Dataplane is. Same object in, same labels out; keys sorted.
- * Source: Kuma 2.11 `model.ComputeLabels`; the policy role is set only for objects that live in a Kubernetes namespace.
+ * `kuma.io/proxy-type`, which always says what the Dataplane is, and the policy role, which is not the
+ * user's to choose. Same object in, same labels out; keys sorted.
+ * Source: Kuma 2.11 `model.ComputeLabels`; the policy role is set only for objects that live in a Kubernetes namespace and are of this zone.
  */
 export function computeLabels(kind: Kind, resource: Resource, context: LabelContext): Labels {
   const labels = new Map(Object.entries(resource.meta.labels));
@@ -41,11 +44,18 @@ export function computeLabels(kind: Kind, resource: Resource, context: LabelCont
       setIfAbsent(LABEL_ENV, context.environment);
     }
   }
-  const inNamespace = context.environment === 'kubernetes' && labels.has(LABEL_NAMESPACE);
-  if (kind.policy !== undefined && inNamespace && !kind.policy.hasToTargetRef)
-    setIfAbsent(LABEL_POLICY_ROLE, 'workload-owner');
+  const namespace = context.environment === 'kubernetes' ? labels.get(LABEL_NAMESPACE) : undefined;
+  if (kind.policy !== undefined && namespace !== undefined && isOwn(labels.get(LABEL_ORIGIN), context)) {
+    if (namespace === context.systemNamespace) labels.set(LABEL_POLICY_ROLE, 'system');
+    else if (!kind.policy.hasToTargetRef) labels.set(LABEL_POLICY_ROLE, 'workload-owner');
+  }
   if (kind.type === 'Dataplane') labels.set(LABEL_PROXY_TYPE, proxyType(resource.spec as DataplaneSpec));
   return Object.fromEntries([...labels].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Not a copy synced from the other side. */
+function isOwn(origin: string | undefined, context: LabelContext): boolean {
+  return origin !== (context.mode === 'zone' ? 'global' : 'zone');
 }
 
 function proxyType(spec: DataplaneSpec): string {

@@ -1,21 +1,14 @@
 import type { MeshSpec } from '../resources/kinds/mesh.ts';
-import type { Resource, Violation } from '../resources/resource.ts';
+import type { Resource } from '../resources/resource.ts';
+import type { MeshChecks, SecretChecks } from '../resources/write-checks.ts';
 
 /** What happens around a Mesh beyond storing it; `control-plane/` has it. Source: compatibility reference 1.2 group B, 1.5. */
-export interface MeshLifecycle {
-  /** Checks that need plug-ins, secrets or other resources. `previous` is the stored Mesh, absent on create. */
-  validate(mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined): Promise<readonly Violation[]>;
+export interface MeshLifecycle extends MeshChecks {
   /** Called after each write: makes what the Mesh stands on (CAs of its backends, its token signing key). Idempotent, safe from several replicas. */
   ensure(mesh: Resource<MeshSpec>): Promise<void>;
-  /** Why the Mesh may not be deleted. */
-  validateDelete(mesh: Resource<MeshSpec>): Promise<readonly Violation[]>;
 }
 
-/** What guards a Secret or GlobalSecret. */
-export interface SecretLifecycle {
-  /** Why the secret may not be deleted: a CA backend stands on it. */
-  validateDelete(secret: Resource): Promise<readonly Violation[]>;
-}
+export type SecretLifecycle = SecretChecks;
 
 /** Facts of this process for `/`. */
 export interface InstanceInfo {

@@ -1,12 +1,11 @@
 import { checkBody } from '../resources/body-checks.ts';
 import { type ParsedBody, parseUniversal, ResourceParseError } from '../resources/convert.ts';
 import type { Kind } from '../resources/kind.ts';
-import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
-import { prepareDataplane } from '../resources/kinds/dataplane-prepare.ts';
 import type { MeshSpec } from '../resources/kinds/mesh.ts';
-import { computeLabels, type LabelContext } from '../resources/labels.ts';
-import { membershipProblem } from '../resources/membership.ts';
-import type { Resource, ResourceKey, Violation } from '../resources/resource.ts';
+import type { LabelContext } from '../resources/labels.ts';
+import { prepareResource, withDefaults } from '../resources/prepare.ts';
+import type { Resource, ResourceKey } from '../resources/resource.ts';
+import { deleteViolations, writeViolations } from '../resources/write-checks.ts';
 import type { ResourceStore } from '../store/store.ts';
 import { collectionPaths, kindAccess } from './kind-traits.ts';
 import type { MeshLifecycle, SecretLifecycle } from './lifecycle.ts';
@@ -107,10 +106,6 @@ function readBody(kind: Kind, call: Call): ParsedBody {
   }
 }
 
-function withDefaults(kind: Kind, { type, meta, spec }: Resource): Resource {
-  return { type, meta, spec: kind.applyDefaults?.(spec) ?? spec };
-}
-
 /** Stages (e) and (f) and the write itself, against what is stored now. Resolves to true when the resource is new. */
 async function write(
   sources: WriteSources,
@@ -122,45 +117,11 @@ async function write(
   const key: ResourceKey = { type: kind.type, mesh: given.meta.mesh, name: given.meta.name };
   const stored = await inStage('Failed to find a resource', () => store.get(key));
   const title = stored ? UPDATE_TITLE : CREATE_TITLE;
-  const resource = buildResource(sources.context, kind, given, stored);
-  requireValid(title, await inStage(title, () => storeViolations(sources, kind, resource, stored, owner)));
+  const resource = prepareResource(sources.context, kind, given, stored);
+  requireValid(title, await inStage(title, () => writeViolations(meshLifecycle, kind, resource, stored, owner)));
   await inStage(title, () => (stored ? store.update(resource, stored.meta.version) : store.create(resource)));
   if (kind.type === 'Mesh') await inStage(title, () => meshLifecycle.ensure(resource as Resource<MeshSpec>));
   return stored === undefined;
-}
-
-/** What is written: the given spec, computed labels, and the status that is stored. */
-function buildResource(context: LabelContext, kind: Kind, given: Resource, stored: Resource | undefined): Resource {
-  const spec =
-    kind.type === 'Dataplane'
-      ? prepareDataplane(given.spec as DataplaneSpec, { zone: context.zone, isNew: stored === undefined })
-      : given.spec;
-  const resource = { ...given, spec };
-  return {
-    ...resource,
-    meta: { ...given.meta, labels: computeLabels(kind, resource, context) },
-    ...(stored?.status === undefined ? {} : { status: stored.status }),
-  };
-}
-
-/** Checks that need more than the resource itself. */
-async function storeViolations(
-  { meshLifecycle }: WriteSources,
-  kind: Kind,
-  resource: Resource,
-  stored: Resource | undefined,
-  owner: Resource<MeshSpec> | undefined,
-): Promise<readonly Violation[]> {
-  switch (kind.type) {
-    case 'Mesh':
-      return meshLifecycle.validate(resource as Resource<MeshSpec>, stored as Resource<MeshSpec> | undefined);
-    case 'Dataplane': {
-      const refusal = owner && membershipProblem(owner.meta.name, owner.spec, resource.spec as DataplaneSpec);
-      return refusal === undefined ? [] : [{ field: 'networking', message: refusal }];
-    }
-    default:
-      return [];
-  }
 }
 
 async function remove(sources: WriteSources, kind: Kind, call: Call): Promise<Answer> {
@@ -169,21 +130,13 @@ async function remove(sources: WriteSources, kind: Kind, call: Call): Promise<An
   if (kind.scope === 'Mesh') await requireMesh(store, mesh);
   const resource = await inStage(DELETE_TITLE, () => store.get({ type: kind.type, mesh, name }));
   if (!resource) throw notFound(DELETE_TITLE);
-  requireValid(DELETE_TITLE, await inStage(DELETE_TITLE, () => deleteViolations(sources, kind, resource)));
+  const { meshLifecycle, secretLifecycle } = sources;
+  requireValid(
+    DELETE_TITLE,
+    await inStage(DELETE_TITLE, () => deleteViolations(meshLifecycle, secretLifecycle, kind, resource)),
+  );
   await inStage(DELETE_TITLE, () => deleteWithOwned(store, resource, sources.deleteScope));
   return json({});
-}
-
-async function deleteViolations(sources: WriteSources, kind: Kind, resource: Resource): Promise<readonly Violation[]> {
-  switch (kind.type) {
-    case 'Mesh':
-      return sources.meshLifecycle.validateDelete(resource as Resource<MeshSpec>);
-    case 'Secret':
-    case 'GlobalSecret':
-      return sources.secretLifecycle.validateDelete(resource);
-    default:
-      return [];
-  }
 }
 
 const CONFLICT_ATTEMPTS = 5;
