@@ -39,7 +39,9 @@ export interface CertificateFacts {
   readonly extendedKeyUsage: readonly string[] | undefined;
   /** In order. */
   readonly uriSans: readonly string[];
-  /** SANs that are no URI: DNS names, addresses and so on. */
+  /** In order. */
+  readonly dnsSans: readonly string[];
+  /** SANs that are neither: addresses, e-mail and so on. */
   readonly otherSans: number;
   /** Hash of the signature as WebCrypto names it, `SHA-256`; '' when unknown. */
   readonly signatureHash: string;
@@ -88,7 +90,8 @@ export async function inspectCertificate(der: Buffer): Promise<CertificateFacts>
       keyUsage: find(library.KeyUsagesExtension)?.usages,
       extendedKeyUsage: find(library.ExtendedKeyUsageExtension)?.usages.map(String),
       uriSans: names.filter(({ type }) => type === 'url').map(({ value }) => value),
-      otherSans: names.filter(({ type }) => type !== 'url').length,
+      dnsSans: names.filter(({ type }) => type === 'dns').map(({ value }) => value),
+      otherSans: names.filter(({ type }) => type !== 'url' && type !== 'dns').length,
       signatureHash: signatureHash(certificate.signatureAlgorithm),
       keyId: keyId === undefined ? undefined : Buffer.from(keyId, 'hex'),
       unknownCritical: certificate.extensions.filter((e) => e.critical && !UNDERSTOOD.has(e.type)).map((e) => e.type),

@@ -24,6 +24,20 @@ export function mergeBundles(pems: readonly string[]): string {
   return formatCertificates(all.filter((der, index) => index === 0 || !der.equals(all[index - 1]!)));
 }
 
+/**
+ * The chain that begins with the certificate of `publicKey` (DER SubjectPublicKeyInfo), each certificate once and issued by the next one; what does not belong to it is left out.
+ * Some signers send their chain in another order, or parts of it twice. Without a certificate for that key the blocks are answered in the order they came, for the checks to refuse.
+ * Throws as `parseCertificates`.
+ */
+export function arrangeChain(pem: string, publicKey: Uint8Array, limits?: PemLimits): string {
+  const found = parseCertificates(pem, limits);
+  const distinct = found.filter((der, index) => found.findIndex((other) => other.equals(der)) === index).map(readNode);
+  const own = Buffer.from(publicKey);
+  const leaf = distinct.find((node) => node.publicKey.export({ type: 'spki', format: 'der' }).equals(own));
+  const chain = leaf === undefined ? distinct : pathUpward(leaf, distinct);
+  return formatCertificates(chain.map(({ raw }) => raw));
+}
+
 /** True when every certificate of `pem` is in `other`. */
 export function isSubset(pem: string, other: string): boolean {
   const known = new Set(parseCertificates(other).map((der) => der.toString('base64')));

@@ -7,7 +7,26 @@ describe('createCsr', () => {
     const uriSans = ['spiffe://default/web', 'kuma://kuma.io/service/web'];
     for (const keys of [generateEcKey(), await generateRsaKey(2048)]) {
       const csr = await createCsr(keys.privateKey, uriSans);
-      expect(await inspectCsr(csr)).toEqual({ uriSans, publicKey: keys.publicKey, valid: true });
+      expect(await inspectCsr(csr)).toEqual({
+        uriSans,
+        subject: '',
+        extensions: ['2.5.29.17'],
+        publicKey: keys.publicKey,
+        valid: true,
+      });
     }
+  });
+
+  it('takes a common name and DNS names, commas and all', async () => {
+    const keys = generateEcKey();
+    const csr = await createCsr(keys.privateKey, ['spiffe://default/web'], {
+      commonName: 'web, O=evil',
+      dnsNames: ['web.mesh'],
+    });
+    expect(await inspectCsr(csr)).toMatchObject({
+      subject: 'CN=web\\, O=evil',
+      uriSans: ['spiffe://default/web', 'dns:web.mesh'],
+      valid: true,
+    });
   });
 });

@@ -2,20 +2,34 @@ import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto';
 import { signingAlgorithm } from './certificate.ts';
 import { loadPeculiar } from './load-peculiar.ts';
 
-/** DER of a PKCS#10 request: empty subject, one critical SAN extension with exactly `uriSans` in order. Signed by `key`. */
-export async function createCsr(key: KeyObject, uriSans: readonly string[]): Promise<Buffer> {
+/** Names of a request besides its URIs. */
+export interface CsrNames {
+  /** Absent: the subject is empty. */
+  readonly commonName?: string;
+  readonly dnsNames?: readonly string[];
+}
+
+/**
+ * DER of a PKCS#10 request: one SAN extension with exactly `uriSans`, then `dnsNames`, in order; critical when the subject is empty
+ * (RFC 5280, 4.2.1.6). No key usage and no basic constraints: signers that compare them with what they were asked beside the request would refuse. Signed by `key`.
+ */
+export async function createCsr(key: KeyObject, uriSans: readonly string[], extra: CsrNames = {}): Promise<Buffer> {
   const library = await loadPeculiar();
   const algorithm = signingAlgorithm(key);
-  const names = uriSans.map((value) => ({ type: 'url' as const, value }));
+  const names = [
+    ...uriSans.map((value) => ({ type: 'url' as const, value })),
+    ...(extra.dnsNames ?? []).map((value) => ({ type: 'dns' as const, value })),
+  ];
+  const { commonName } = extra;
   const request = await library.Pkcs10CertificateRequestGenerator.create(
     {
-      name: '',
+      name: commonName === undefined ? '' : [{ CN: [commonName] }],
       keys: {
         privateKey: key.toCryptoKey(algorithm, false, ['sign']),
         publicKey: createPublicKey(key).toCryptoKey(algorithm, true, ['verify']),
       },
       signingAlgorithm: algorithm,
-      extensions: [new library.SubjectAlternativeNameExtension(names, true)],
+      extensions: [new library.SubjectAlternativeNameExtension(names, commonName === undefined)],
     },
     webcrypto,
   );
@@ -23,12 +37,16 @@ export async function createCsr(key: KeyObject, uriSans: readonly string[]): Pro
 }
 
 /** What is in a request, and whether its signature is its own key's. Throws on bytes that are no PKCS#10. */
-export async function inspectCsr(der: Uint8Array): Promise<{ uriSans: string[]; publicKey: Buffer; valid: boolean }> {
+export async function inspectCsr(
+  der: Uint8Array,
+): Promise<{ uriSans: string[]; subject: string; publicKey: Buffer; extensions: string[]; valid: boolean }> {
   const library = await loadPeculiar();
   const request = new library.Pkcs10CertificateRequest(Buffer.from(der));
   const names = request.extensions.find((e) => e instanceof library.SubjectAlternativeNameExtension)?.names.items ?? [];
   return {
     uriSans: names.map(({ type, value }) => (type === 'url' ? value : `${type}:${value}`)),
+    subject: request.subject,
+    extensions: request.extensions.map(({ type }) => type),
     publicKey: Buffer.from(request.publicKey.rawData),
     valid: await request.verify(webcrypto),
   };

@@ -68,6 +68,7 @@ describe('leaf template', () => {
     const facts = await inspectCertificate(der);
     expect(facts).toMatchObject({
       uriSans: content.uriSans,
+      dnsSans: [],
       otherSans: 0,
       isCa: false,
       pathLength: undefined,

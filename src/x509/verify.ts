@@ -11,6 +11,7 @@ import { formatCertificates, issued, parseCertificates } from './chain.ts';
 import { X509Error } from './error.ts';
 import { type KeyPair, unsupported } from './key.ts';
 import { createLeafTemplate, type LeafTemplate } from './leaf.ts';
+import { toPem } from './pem.ts';
 import { spiffeIdProblem } from './spiffe-id.ts';
 
 /** Why a chain is refused. */
@@ -42,6 +43,7 @@ export interface TrustStore {
 
 interface Anchor {
   readonly facts: CertificateFacts;
+  readonly pem: string;
   /** Recognises leaves made by our own template; `undefined` for keys the template cannot sign with. */
   readonly template: LeafTemplate | undefined;
 }
@@ -53,7 +55,11 @@ export async function createTrustStore(pem: string): Promise<TrustStore> {
     const facts = await inspectCertificate(der);
     const { subject, keyId } = facts;
     const key = facts.node.publicKey;
-    anchors.push({ facts, template: unsupported(key) ? undefined : createLeafTemplate({ subject, keyId, key }) });
+    anchors.push({
+      facts,
+      pem: toPem('CERTIFICATE', der),
+      template: unsupported(key) ? undefined : createLeafTemplate({ subject, keyId, key }),
+    });
   }
   return { anchors };
 }
@@ -62,8 +68,10 @@ export async function createTrustStore(pem: string): Promise<TrustStore> {
 export interface LeafExpectation {
   /** The key that was made for it. */
   readonly keys: KeyPair;
-  /** Exactly these, in this order, and no other SAN. */
+  /** Exactly these, in any order, and no other SAN but `dnsNames`. */
   readonly uriSans: readonly string[];
+  /** DNS names that were asked for besides; absent: none. */
+  readonly dnsNames?: readonly string[];
   readonly trust: TrustStore;
   /** Epoch ms. */
   readonly now: number;
@@ -77,6 +85,8 @@ export interface VerifiedLeaf {
   readonly serial: string;
   /** RFC 4514. */
   readonly issuer: string;
+  /** PEM of the trust anchor the chain ends in. */
+  readonly anchorPem: string;
   /** Epoch ms. */
   readonly notBefore: number;
   readonly notAfter: number;
@@ -130,6 +140,7 @@ async function check(chainPem: string, expected: LeafExpectation): Promise<Verif
     chainPem: formatCertificates(sent.map(({ raw }) => raw)),
     serial: leaf.serialNumber.toLowerCase(),
     issuer: issuerText,
+    anchorPem: path.anchor.pem,
     notBefore: leaf.validFromDate.getTime(),
     notAfter: leaf.validToDate.getTime(),
   };
@@ -146,8 +157,11 @@ function checkOrder(chain: readonly X509Certificate[]): void {
   }
 }
 
+/** An issuer elsewhere that puts NotBefore at its own "now" (cert-manager does) may have a clock that is so much ahead. */
+const CLOCK_TOLERANCE_MS = 2000;
+
 function checkDates(leaf: X509Certificate, now: number): void {
-  if (now < leaf.validFromDate.getTime()) {
+  if (now + CLOCK_TOLERANCE_MS < leaf.validFromDate.getTime()) {
     throw new Refusal('not-yet-valid', `not valid before ${leaf.validFromDate.toISOString()}`);
   }
   if (now >= leaf.validToDate.getTime()) {
@@ -171,9 +185,10 @@ function findPath(chain: readonly X509Certificate[], trust: TrustStore): Path {
 
 /** Checks everything that is inside the leaf. Answers its issuer's name, or `undefined` when that is the anchor's. */
 async function checkContent(leaf: X509Certificate, path: Path, expected: LeafExpectation): Promise<string | undefined> {
-  if (path.intermediates.length === 0 && isOurTemplate(leaf, path.anchor, expected)) return undefined;
+  const plain = path.intermediates.length === 0 && (expected.dnsNames ?? []).length === 0;
+  if (plain && isOurTemplate(leaf, path.anchor, expected)) return undefined;
   const facts = await inspectCertificate(leaf.raw);
-  checkSans(facts, expected.uriSans);
+  checkSans(facts, expected);
   if (facts.isCa || ((facts.keyUsage ?? 0) & KEY_USAGE.keyCertSign) !== 0) {
     throw new Refusal('is-ca', 'the leaf may sign certificates itself');
   }
@@ -207,11 +222,12 @@ function isUriIdentity(uri: string): boolean {
   return uri.startsWith('spiffe://') ? spiffeIdProblem(uri) === undefined : /^kuma:\/\/[!-~]+$/.test(uri);
 }
 
-function checkSans(facts: CertificateFacts, wanted: readonly string[]): void {
-  const same = facts.uriSans.length === wanted.length && facts.uriSans.every((uri, index) => uri === wanted[index]);
-  if (same && facts.otherSans === 0) return;
-  const extra = facts.uriSans.filter((uri) => !wanted.includes(uri)).length + facts.otherSans;
-  const missing = wanted.filter((uri) => !facts.uriSans.includes(uri)).length;
+function checkSans(facts: CertificateFacts, { uriSans, dnsNames = [] }: LeafExpectation): void {
+  const wanted = [...uriSans, ...dnsNames.map((name) => `DNS:${name}`)];
+  const found = [...facts.uriSans, ...facts.dnsSans.map((name) => `DNS:${name}`)];
+  const extra = found.filter((name) => !wanted.includes(name)).length + facts.otherSans;
+  const missing = wanted.filter((name) => !found.includes(name)).length;
+  if (extra === 0 && missing === 0 && found.length === wanted.length) return;
   throw new Refusal(
     'san-mismatch',
     `the names in the certificate are not those asked for (${missing} missing, ${extra} extra, ${wanted.length} asked for)`,
