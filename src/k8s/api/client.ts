@@ -116,7 +116,7 @@ export interface KubeClient {
     options?: CallOptions & { readonly resourceVersion?: string; readonly uid?: string },
   ): Promise<void>;
   deleteCollection(type: ResourceType, options: ListOptions): Promise<void>;
-  /** Events from `resourceVersion` on, bookmarks included. Ends when the server ends it or `signal` aborts; throws `gone` on 410. */
+  /** Events from `resourceVersion` on, bookmarks included; the first is a bookmark of that version: the server has accepted the watch. Ends when the server ends it or `signal` aborts; throws `gone` on 410. */
   watch<T extends KubeObject>(type: ResourceType, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
   /** Any other call, such as `GET /version`; JSON in and out. */
   raw<T = unknown>(call: {
