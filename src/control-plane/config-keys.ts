@@ -62,8 +62,8 @@ function allowed(what: string, users: readonly string[], groups: readonly string
 export const CONFIG_KEYS = {
   environment: oneOf(
     'universal',
-    ['universal'],
-    'Where the control plane runs. This version knows `universal` (processes and virtual machines).',
+    ['universal', 'kubernetes'],
+    'Where the control plane runs: `universal` (processes and virtual machines) or `kubernetes`, where the API server is that of the Pod it runs in, else of KUBECONFIG.',
   ),
   mode: oneOf(
     'zone',
@@ -73,8 +73,8 @@ export const CONFIG_KEYS = {
   store: {
     type: oneOf(
       'sqlite',
-      ['memory', 'sqlite', 'postgres'],
-      'Where resources are kept. Kuma starts with `memory`; here the default survives a restart.',
+      ['memory', 'sqlite', 'postgres', 'kubernetes'],
+      'Where resources are kept. Kuma starts with `memory`; here the default survives a restart. `kubernetes` goes with environment `kubernetes`, and only with it.',
     ),
     sqlite: {
       path: text('', 'File of the embedded SQLite store.', { defaultText: '<general.workDir>/weft.db' }),
@@ -103,8 +103,9 @@ export const CONFIG_KEYS = {
     },
     kubernetes: {
       systemNamespace: text(
-        'kuma-system',
-        'Namespace that resources get in their Kubernetes form (`?format=kubernetes`); `kong-mesh-system` for tools of Kong Mesh.',
+        '',
+        'Namespace of the control plane on Kubernetes; elsewhere the one that resources get in their Kubernetes form (`?format=kubernetes`).',
+        { defaultText: 'kong-mesh-system with environment kubernetes, else kuma-system' },
       ),
     },
     unsafeDelete: flag(false, 'Lets a Mesh be deleted while Dataplanes are in it.'),
@@ -269,9 +270,9 @@ export const CONFIG_KEYS = {
       ),
       sealingKeyFile: text(
         '',
-        'File with the key that seals issued leaves in the store: 32 bytes in base64, made at the first start with mode 0600. Control planes that share a PostgreSQL keep it there unless a file is given.',
+        'File with the key that seals issued leaves in the store: 32 bytes in base64, made at the first start with mode 0600. Control planes that share a PostgreSQL or a cluster keep it there unless a file is given.',
         {
-          defaultText: '<general.workDir>/sealing.key; none with PostgreSQL',
+          defaultText: '<general.workDir>/sealing.key; none with PostgreSQL and Kubernetes',
         },
       ),
     },

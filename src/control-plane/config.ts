@@ -221,6 +221,12 @@ function crossProblems(values: ReadonlyMap<string, unknown>): ConfigProblem[] {
     const given = cert === '' ? 'tlsKeyFile' : 'tlsCertFile';
     problems.push({ field: `${server}.${missing}`, reason: `must be set together with ${server}.${given}` });
   }
+  if ((values.get('environment') === 'kubernetes') !== (values.get('store.type') === 'kubernetes')) {
+    problems.push({
+      field: 'store.type',
+      reason: 'must be kubernetes when environment is kubernetes, and only then',
+    });
+  }
   if (values.get('store.type') === 'postgres') {
     for (const key of ['host', 'user', 'dbName']) {
       const field = `store.postgres.${key}`;
@@ -263,9 +269,14 @@ function completePaths(values: ReadonlyMap<string, unknown>, env: ConfigSources[
   const workDir = resolve(text('general.workDir') || join(env['HOME'] || homedir(), '.weft'));
   full.set('general.workDir', workDir);
   full.set('store.sqlite.path', resolve(text('store.sqlite.path') || join(workDir, 'weft.db')));
+  if (text('store.kubernetes.systemNamespace') === '') {
+    const onKubernetes = text('environment') === 'kubernetes';
+    full.set('store.kubernetes.systemNamespace', onKubernetes ? 'kong-mesh-system' : 'kuma-system');
+  }
   const sealingKeyFile = text('weft.identity.sealingKeyFile');
-  // Control planes that share a database share the key through it, unless they were given a file.
-  const sealingKeyDefault = text('store.type') === 'postgres' ? '' : join(workDir, 'sealing.key');
+  // Control planes that share a store share the key through it, unless they were given a file.
+  const shared = ['postgres', 'kubernetes'].includes(text('store.type'));
+  const sealingKeyDefault = shared ? '' : join(workDir, 'sealing.key');
   if (sealingKeyFile !== '' || sealingKeyDefault !== '') {
     full.set('weft.identity.sealingKeyFile', resolve(sealingKeyFile || sealingKeyDefault));
   }

@@ -3,7 +3,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { alwaysLeader } from '../store/always-leader.ts';
 import { createMemoryStore } from '../store/memory.ts';
-import type { LeaderElection, ResourceStore } from '../store/store.ts';
+import { type LeaderElection, type ResourceStore, StoreError } from '../store/store.ts';
 import type { ControlPlaneConfig } from './config.ts';
 
 /** The configured store and its leader election. Drivers are loaded when they are needed: PostgreSQL's costs start-up time. Throws `StoreError`. */
@@ -25,6 +25,8 @@ export async function openStore(
       const { openPostgres } = await import('./open-postgres.ts');
       return openPostgres(config, clock, log);
     }
+    case 'kubernetes':
+      throw new StoreError('unavailable', 'open the Kubernetes store: it is for environment "kubernetes" only');
     default:
       return config.store.type satisfies never;
   }

@@ -73,6 +73,8 @@ export interface RunOptions {
   readonly onReady?: (info: ControlPlaneInfo) => void;
   /** Absent: JSON lines on stderr at the configured level. */
   readonly log?: Logger;
+  /** The process environment, where the API server of Kubernetes is found. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 const STOP_GRACE_MS = 2000;
@@ -92,7 +94,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     mode: 'zone',
     federated: false,
     zone: config.multizone.zone.name,
-    environment: 'universal',
+    environment: config.environment,
   };
   const registry = createRegistry([...coreKinds, ...policyKinds]);
   const policyTypes = policyKinds.map((kind) => kind.type);
@@ -116,8 +118,23 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     closers.push(() => diagnostics.close());
 
     // Store, keys, certificates.
-    const { store, election } = await openStore(config, workDir, clock, log.named('store'));
-    closers.push(() => store.close());
+    const kubernetes =
+      config.environment === 'kubernetes'
+        ? await (await import('./kubernetes.ts')).openKubernetes({
+            config,
+            env: options.env ?? {},
+            instanceId,
+            clock,
+            log,
+          })
+        : undefined;
+    const { store, election } = await (kubernetes === undefined
+      ? openStore(config, workDir, clock, log.named('store'))
+      : kubernetes.openStore(registry));
+    closers.push(async () => {
+      await store.close();
+      await kubernetes?.close();
+    });
     const [server, adminCa, clusterId, sealingKey, tokenSettings] = await Promise.all([
       generalCertificate(config.general, clock.now()),
       ensureEnvoyAdminCa(store, clock.now()),
@@ -148,6 +165,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       secrets: createSecretAccess(store),
       readFile: createFileReader({ allowedFileRoots: config.weft.ca.allowedFileRoots }),
       now: clock.now,
+      ...kubernetes?.caDependencies,
     };
     const meshLifecycle = createMeshLifecycle({
       store,
@@ -346,6 +364,9 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     await watcher.synced;
     const addresses = await api.listen();
     closers.push(() => api.close());
+    const kubernetesParts = { store, registry, election, labelContext };
+    const onKubernetes = await kubernetes?.start(kubernetesParts);
+    closers.push(() => onKubernetes?.close());
     background.push(election.run(leaderTasks, stop.signal));
 
     missing = undefined;
@@ -393,10 +414,11 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
           clock,
           log: log.named('insights'),
           instanceId,
-          alone: store.engine !== 'postgres',
+          alone: store.engine === 'memory' || store.engine === 'sqlite',
           cleanupAgeMs: config.runtime.universal.dataplaneCleanupAge,
           signal,
         }),
+        kubernetes?.lead(kubernetesParts, signal),
       ]);
     }
   } finally {

@@ -5,5 +5,5 @@ import { readConfig } from './cp-config.ts';
 export async function run(invocation: Invocation): Promise<void> {
   const config = readConfig(invocation);
   const { runControlPlane } = await import('../../control-plane/run.ts');
-  await runControlPlane({ config, signal: invocation.io.signal });
+  await runControlPlane({ config, signal: invocation.io.signal, env: invocation.io.env });
 }
