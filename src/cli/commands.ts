@@ -1,6 +1,7 @@
 /** Every command of `weft`, as data: help, `docs/reference/cli.md` and completion are made of it. Code is loaded when a command runs. */
 import type { CommandSpec, OptionSpec } from './command.ts';
 import { GENERATE_COMMANDS } from './commands-generate.ts';
+import { TRANSPARENT_PROXY_COMMANDS } from './commands-transparent-proxy.ts';
 
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { flags: '-m, --mesh <name>', description: 'mesh to use', default: 'default' },
@@ -40,6 +41,14 @@ export const GROUPS: Readonly<
     examples: [['Create or update the tables', 'weft cp migrate up']],
   },
   dp: { summary: 'Run a data plane proxy', examples: [['See its flags', 'weft dp run --help']] },
+  install: {
+    summary: 'Install parts of the mesh',
+    examples: [['Redirect the traffic of this machine to its proxy', 'weft install transparent-proxy']],
+  },
+  uninstall: {
+    summary: 'Take away what install made',
+    examples: [['Stop redirecting', 'weft uninstall transparent-proxy']],
+  },
   generate: {
     summary: 'Generate tokens, keys and certificates',
     examples: [['A token for one mesh', 'weft generate dataplane-token --mesh default --valid-for 24h']],
@@ -305,6 +314,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     // `main` has run it already, without this module: see there.
     load: () => import('./commands/dp-run.ts'),
   },
+  ...TRANSPARENT_PROXY_COMMANDS,
   ...resourceCommands,
   ...GENERATE_COMMANDS,
   ...planeCommands,

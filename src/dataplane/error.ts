@@ -15,7 +15,12 @@ export type DataplaneErrorCode =
   | 'envoy_unusable'
   | 'envoy_not_found'
   | 'envoy_download_failed'
-  | 'readiness_port_taken';
+  | 'readiness_port_taken'
+  /** Neither nft nor iptables is on this machine. */
+  | 'redirect_tool_missing'
+  /** The kernel refused: not root, or without NET_ADMIN. */
+  | 'redirect_denied'
+  | 'redirect_failed';
 
 /** Every failure of this folder that a person can do something about; the message ends with the next step. */
 export class DataplaneError extends Error {
