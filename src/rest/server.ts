@@ -15,11 +15,11 @@ import fastify, {
 import { type AccessRules, ANONYMOUS_USER, requireAccess, type User } from '../auth/access.ts';
 import { AuthError } from '../auth/errors.ts';
 import type { UserAuthenticator } from '../auth/users.ts';
+import { JsonTextError, parseJsonText } from '../lib/json-text.ts';
 import type { Logger } from '../lib/log.ts';
 import { Histogram, type Metrics } from '../lib/metrics.ts';
 import { applyCors, compileOrigins } from './cors.ts';
-import { parseJsonBody } from './json-body.ts';
-import { Problem, problemBody, toProblem } from './problem.ts';
+import { badRequest, Problem, problemBody, toProblem } from './problem.ts';
 import type { Answer, Call, Route } from './route.ts';
 
 /** Where and how the API listens, and who may call it. */
@@ -247,7 +247,11 @@ function readBody(body: unknown, headers: IncomingHttpHeaders): unknown {
       `read the body: content type must be application/json, not ${type}`,
     );
   }
-  return parseJsonBody(Buffer.isBuffer(body) ? body : Buffer.alloc(0));
+  try {
+    return parseJsonText(Buffer.isBuffer(body) ? body : Buffer.alloc(0));
+  } catch (error) {
+    throw error instanceof JsonTextError ? badRequest(error.message) : error;
+  }
 }
 
 function sendAnswer(reply: FastifyReply, answer: Answer): void {

@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MAX_JSON_DEPTH, parseJsonBody } from './json-body.ts';
-import { Problem } from './problem.ts';
+import { JsonTextError, MAX_JSON_DEPTH, parseJsonText } from './json-text.ts';
 
-const parse = (text: string) => parseJsonBody(Buffer.from(text));
+const parse = (text: string) => parseJsonText(Buffer.from(text));
 
-describe('parseJsonBody', () => {
+describe('parseJsonText', () => {
   it('parses JSON', () => {
     expect(parse('{"a": [1, {"b": "c]}"}], "constructor": 2}')).toEqual({ a: [1, { b: 'c]}' }], constructor: 2 });
   });
@@ -31,7 +30,7 @@ describe('parseJsonBody', () => {
   ];
   it.each(refused)('refuses %s', (_name, body) => {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-    expect(() => parseJsonBody(bytes)).toThrow(Problem);
+    expect(() => parseJsonText(bytes)).toThrow(JsonTextError);
   });
 
   it('accepts nesting up to the limit, and brackets in texts do not count', () => {
@@ -43,7 +42,7 @@ describe('parseJsonBody', () => {
     expect(() => parse('{"data": "c2VjcmV0" oops}')).toThrow(/^read the body: not JSON: (?!.*c2V)/);
   });
 
-  it('gives a value or a Problem for any bytes', () => {
+  it('gives a value or a JsonTextError for any bytes', () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -52,10 +51,9 @@ describe('parseJsonBody', () => {
         ),
         (bytes) => {
           try {
-            parseJsonBody(bytes);
+            parseJsonText(bytes);
           } catch (error) {
-            expect(error).toBeInstanceOf(Problem);
-            expect((error as Problem).status).toBe(400);
+            expect(error).toBeInstanceOf(JsonTextError);
           }
         },
       ),

@@ -1,28 +1,36 @@
-import { badRequest } from './problem.ts';
-
 /** Nesting of the deepest real resource is below 20; the parser itself could go far deeper, what walks the value after it could not. */
 export const MAX_JSON_DEPTH = 100;
 
+/** A body that is no JSON we take. The message holds nothing of its content. */
+export class JsonTextError extends Error {
+  readonly code = 'json-text';
+  constructor(message: string) {
+    super(message);
+    this.name = 'JsonTextError';
+  }
+}
+
 /**
- * Parses a request body. Refuses, each with 400: bytes that are not UTF-8, text that is not JSON, nesting deeper than `MAX_JSON_DEPTH`;
+ * Parses a request body. Throws `JsonTextError` for: bytes that are not UTF-8, text that is not JSON, nesting deeper than `MAX_JSON_DEPTH`;
  * the key `__proto__`, which no resource has and which code further down could take for more than a key; and what can't be stored and
  * read again everywhere: numbers beyond a double, NUL and halves of surrogate pairs in texts.
  */
-export function parseJsonBody(bytes: Buffer): unknown {
-  if (bytes.length === 0) throw badRequest('read the body: it is empty, JSON is needed');
+export function parseJsonText(bytes: Buffer): unknown {
+  if (bytes.length === 0) throw new JsonTextError('read the body: it is empty, JSON is needed');
   const text = decode(bytes);
   if (isDeeperThan(text, MAX_JSON_DEPTH))
-    throw badRequest(`read the body: it is nested deeper than ${MAX_JSON_DEPTH} levels`);
+    throw new JsonTextError(`read the body: it is nested deeper than ${MAX_JSON_DEPTH} levels`);
   try {
     return JSON.parse(text, (key, value) => {
-      if (key === '__proto__') throw badRequest('read the body: key "__proto__" is not accepted');
+      if (key === '__proto__') throw new JsonTextError('read the body: key "__proto__" is not accepted');
       if (!isStorable(key) || !isStorable(value)) {
-        throw badRequest('read the body: a text holds NUL or half a surrogate pair, or a number is too large');
+        throw new JsonTextError('read the body: a text holds NUL or half a surrogate pair, or a number is too large');
       }
       return value;
     });
   } catch (error) {
-    if (error instanceof SyntaxError) throw badRequest(`read the body: not JSON: ${withoutContent(error.message)}`);
+    if (error instanceof SyntaxError)
+      throw new JsonTextError(`read the body: not JSON: ${withoutContent(error.message)}`);
     throw error;
   }
 }
@@ -36,7 +44,7 @@ function decode(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw badRequest('read the body: it is not UTF-8');
+    throw new JsonTextError('read the body: it is not UTF-8');
   }
 }
 
