@@ -1,4 +1,5 @@
 import type { Violation } from '../resources/resource.ts';
+import type { CsrNames } from '../x509/csr.ts';
 
 /** A CA's public side. */
 export interface TrustAnchors {
@@ -10,42 +11,102 @@ export interface TrustAnchors {
   readonly refreshAt?: number;
 }
 
-/** One leaf to sign. The workload's private key is never in it. */
+/** One leaf to sign. The workload's private key is never in it, unless sealed. */
 export interface SigningRequest {
+  /** Name of the Dataplane it is for. */
+  readonly proxy: string;
   /**
-   * DER of a PKCS#10 request whose SAN extension holds exactly `uriSans`. Made when first asked for: signers that build the leaf
+   * DER of a PKCS#10 request whose SAN extension holds exactly `uriSans`, and the names given. Made when first asked for: signers that build the leaf
    * from `publicKey` themselves never pay for it.
    */
-  readonly csr: () => Promise<Uint8Array>;
+  readonly csr: (names?: CsrNames) => Promise<Uint8Array>;
   /** SubjectPublicKeyInfo (DER) of the workload's key. */
   readonly publicKey: Uint8Array;
   /** URI SANs in order: `spiffe://<mesh>/<service>` ..., then `kuma://<tag>/<value>` ... */
   readonly uriSans: readonly string[];
   /** Life asked for, in ms; a signer shortens it to its own end. */
   readonly lifetimeMs: number;
+  /** How long the caller waits for the answer, in ms. */
+  readonly timeoutMs: number;
+  /** The private key, sealed by the caller. What can be kept beside a request so that `resume` gives it back after a restart (decision 0010). */
+  readonly sealedKey?: () => string;
 }
 
 /** What a CA answers: leaf first, then intermediates upward, root left out. PEM. */
 export interface Chain {
   readonly pem: string;
+  /** What the CA says with this answer that it shall be trusted by, PEM; absent: what `trustAnchors` said. */
+  readonly anchorsPem?: string;
+  /** DNS names the backend asked for besides the URIs. */
+  readonly dnsNames?: readonly string[];
 }
 
-export type CaErrorCode = 'unavailable' | 'denied' | 'invalid-request' | 'not-configured' | 'throttled' | 'timeout';
+/** A request that is under way already: a former process or another control plane made it. */
+export interface PendingRequest {
+  readonly sealedKey: string;
+  /** As `sign`. */
+  finish(signal: AbortSignal): Promise<Chain>;
+}
+
+/** Callers choose their pause before the next attempt by it. */
+export type CaErrorCode =
+  /** Not reached, or it broke; also a webhook in between. */
+  | 'unavailable'
+  /** It said no, and would again. */
+  | 'denied'
+  /** What was asked is not acceptable to it. */
+  | 'invalid-request'
+  /** Something has to be set up first; the message says what. */
+  | 'not-configured'
+  /** This program may not ask it. */
+  | 'forbidden'
+  | 'throttled'
+  /** No answer in time. */
+  | 'timeout'
+  /** Nobody approved the request in time. */
+  | 'not-approved'
+  /** It tried and gave up on this request; a new one may do. */
+  | 'failed'
+  /** Somebody removed the request. */
+  | 'deleted'
+  /** The answer did not pass the checks. */
+  | 'invalid-answer';
 
 export class CaError extends Error {
   readonly code: CaErrorCode;
-  constructor(code: CaErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  /** One word for conditions and events, such as `IssuerNotFound`. */
+  readonly reason: string;
+  /** Something to paste that mends it: a manifest or a command. */
+  readonly fix: string | undefined;
+  constructor(code: CaErrorCode, message: string, options: { cause?: unknown; reason?: string; fix?: string } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'CaError';
     this.code = code;
+    this.reason =
+      options.reason ?? code.replace(/(^|-)([a-z])/g, (_all, _dash, letter: string) => letter.toUpperCase());
+    this.fix = options.fix;
   }
 }
+
+/** What a backend notices by itself. */
+export type CaNotice =
+  /** What it stands on is another one: it should be asked again what to trust, and who waits may go right now. */
+  | { readonly kind: 'changed' }
+  /** What is in the way at the moment, before or while something is asked; `undefined`: nothing any more. */
+  | { readonly kind: 'problem'; readonly problem: CaError | undefined };
 
 /** One configured backend of one mesh. Remote ones take the signal seriously. Throws `CaError`. */
 export interface CaBackend {
   trustAnchors(signal: AbortSignal): Promise<TrustAnchors>;
   /** One CSR in, one chain out; never sees a private key of a workload. */
   sign(request: SigningRequest, signal: AbortSignal): Promise<Chain>;
+  /** True when every answer says what to trust: who knows that from its leaves need not ask first. */
+  readonly announcesWithAnswers?: boolean;
+  /** The request for this proxy and exactly these URIs that is under way; `undefined`: none. */
+  resume?(proxy: string, uriSans: readonly string[], signal: AbortSignal): Promise<PendingRequest | undefined>;
+  /** Calls `listener` from then on, never during this call. Ends with `close`. */
+  notices?(listener: (notice: CaNotice) => void): void;
+  /** Ends what is under way and cleans up behind it. */
   close?(): Promise<void>;
 }
 
@@ -79,7 +140,7 @@ export interface CaLimits {
   readonly perSecond?: number;
 }
 
-/** One type of CA backend: `builtin`, `provided`, later `vault`, `acmpca`, `certmanager`. Listed in `ca/index.ts`. */
+/** One type of CA backend: `builtin`, `provided`, `certmanager`, later `vault`, `acmpca`. Listed in `ca/index.ts`. */
 export interface CaBackendKind {
   readonly type: string;
   /** Absent: 32 signings in flight. */

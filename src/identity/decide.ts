@@ -7,25 +7,29 @@ export type IssueReason =
   | 'identity-changed'
   | 'lifetime-shortened'
   | 'untrusted'
+  | 'ca-changed'
   | 'due';
 
 export type Decision = { readonly action: 'keep' } | { readonly action: 'issue'; readonly reason: IssueReason };
 
 /**
  * Whether the held leaf is still the one the proxy must have. Only what concerns the leaf counts: an edit of the Mesh that changes neither the backend,
- * the SANs nor shortens the life leaves it alone. `trusted`: it chains to what its backend announces now; `undefined` while that is not known. Pure.
+ * the SANs nor shortens the life leaves it alone. `trusted`: it chains to what the mesh trusts; `undefined` while that is not known.
+ * `replaceAt`: its CA is an older one of the backend, and it is this leaf's turn to be replaced at that time, epoch ms. Pure.
  */
 export function decide(
   leaf: HeldLeaf | undefined,
   desired: DesiredIdentity,
   now: number,
   trusted: boolean | undefined,
+  replaceAt?: number,
 ): Decision {
   if (leaf === undefined) return { action: 'issue', reason: 'none-held' };
   if (leaf.backend !== desired.backend) return { action: 'issue', reason: 'backend-changed' };
   if (!sameList(leaf.uriSans, desired.uriSans)) return { action: 'issue', reason: 'identity-changed' };
   if (trusted === false) return { action: 'issue', reason: 'untrusted' };
   if (leaf.notAfter - now > desired.lifetimeMs) return { action: 'issue', reason: 'lifetime-shortened' };
+  if (replaceAt !== undefined && now >= replaceAt) return { action: 'issue', reason: 'ca-changed' };
   if (now >= leaf.renewAt) return { action: 'issue', reason: 'due' };
   return { action: 'keep' };
 }
@@ -40,6 +44,16 @@ const LATEST = 0.8;
  */
 export function renewalTime(issuedAt: number, notAfter: number, random: number): number {
   return Math.round(issuedAt + (EARLIEST + (LATEST - EARLIEST) * random) * (notAfter - issuedAt));
+}
+
+/** Leaves of a CA that was replaced are issued anew within this share of their life, and this time. */
+const REPLACE_SHARE = 0.25;
+const REPLACE_MS = 900_000;
+
+/** When a leaf gets its turn after its CA was replaced: drawn once, spread so that a whole mesh does not ask at once. `random` in [0, 1). Epoch ms. */
+export function replacementTime(leaf: HeldLeaf, now: number, random: number): number {
+  const window = Math.min(REPLACE_MS, REPLACE_SHARE * (leaf.notAfter - leaf.issuedAt));
+  return Math.round(Math.min(leaf.renewAt, now + window * random));
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {

@@ -34,6 +34,8 @@ export interface HeldLeaf {
   readonly backend: string;
   /** Distinguished name of the issuer, RFC 4514. */
   readonly issuer: string;
+  /** PEM of the trust anchor its chain ends in; absent in records of former versions. */
+  readonly anchorPem?: string;
   /** Epoch ms. */
   readonly notBefore: number;
   readonly notAfter: number;
@@ -64,7 +66,10 @@ export interface IdentityState {
 /** What every proxy of a mesh shall trust. */
 export interface TrustBundle {
   readonly mesh: string;
-  /** Concatenated PEM of all listed backends, sorted and de-duplicated: equal bundles are equal strings. */
+  /**
+   * Concatenated PEM of what all listed backends announce, and of what unexpired leaves of theirs still stand on; sorted and de-duplicated:
+   * equal bundles are equal strings.
+   */
   readonly pem: string;
   /** Content hash of `pem`. */
   readonly version: string;
@@ -72,10 +77,45 @@ export interface TrustBundle {
   readonly backends: readonly string[];
 }
 
+/** How one backend is. */
+export interface BackendHealth {
+  readonly state: 'Starting' | 'Ready' | 'Failing';
+  /** One word, such as `IssuerNotFound`. */
+  readonly reason: string;
+  /** One sentence for people, with the remedy. */
+  readonly message: string;
+  /** Something to paste that mends it: a manifest or a command. */
+  readonly fix?: string;
+  /** Epoch ms: when this state with this reason began. */
+  readonly since: number;
+}
+
+/** A CA certificate that the proxies of a mesh trust. */
+export interface TrustedRoot {
+  readonly subject: string;
+  /** SHA-256, upper-case hex with colons. */
+  readonly fingerprint: string;
+  /** Epoch ms. */
+  readonly notAfter: number;
+  /** False: the backend has another one by now; it stays until the last leaf under it is gone. */
+  readonly current: boolean;
+}
+
+/** One listed backend of a mesh for people: status, API, command line. */
+export interface BackendState extends BackendHealth {
+  readonly name: string;
+  readonly type: string;
+  /** It is the one that issues. */
+  readonly enabled: boolean;
+  readonly roots: readonly TrustedRoot[];
+}
+
 export type IdentityEvent =
   | { readonly kind: 'leaf'; readonly proxy: ProxyKey; readonly leaf: HeldLeaf; readonly reason: string }
   | { readonly kind: 'failure'; readonly proxy: ProxyKey; readonly failure: IssuanceFailure; readonly backend: string }
-  | { readonly kind: 'bundle'; readonly mesh: string; readonly bundle: TrustBundle | undefined };
+  | { readonly kind: 'bundle'; readonly mesh: string; readonly bundle: TrustBundle | undefined }
+  /** `backends(mesh)` answers something else now. */
+  | { readonly kind: 'backends'; readonly mesh: string };
 
 /** The running service; made by `createIdentityService`. */
 export interface IdentityService {
@@ -90,6 +130,8 @@ export interface IdentityService {
   want(proxy: ProxyKey, desired: DesiredIdentity | undefined): void;
   state(proxy: ProxyKey): IdentityState;
   bundle(mesh: string): TrustBundle | undefined;
+  /** The listed backends in the order of the Mesh; empty when mTLS is off. */
+  backends(mesh: string): readonly BackendState[];
   /** True when `leaf` chains to an anchor in `bundlePem`. */
   verifies(leaf: HeldLeaf, bundlePem: string): boolean;
   /** Synchronous, in order. Returns the unsubscriber. */

@@ -17,6 +17,12 @@ export function createIssuanceMetrics(
     labelNames: ['mesh'],
     registers,
   });
+  const failedByCode = new Counter({
+    name: 'weft_issuance_failures',
+    help: 'Issuances that failed, by what went wrong',
+    labelNames: ['code'],
+    registers,
+  });
   const leaf = new Histogram({
     name: 'ca_manager_get_cert',
     help: 'Seconds to issue a leaf',
@@ -44,7 +50,10 @@ export function createIssuanceMetrics(
       generated.inc({ mesh });
       leaf.observe({ backend_name: backend }, seconds);
     },
-    failed: (mesh: string): void => failed.inc({ mesh }),
+    failed(mesh: string, code: string): void {
+      failed.inc({ mesh });
+      failedByCode.inc({ code });
+    },
     anchorsFetched: (backend: string, seconds: number): void => anchors.observe({ backend_name: backend }, seconds),
   };
 }

@@ -1,13 +1,15 @@
 import type { BackendConfig, CaBackend, CaBackendKind, CaDependencies, TrustAnchors } from '../ca/backend.ts';
 import { CaError } from '../ca/backend.ts';
-import { backoffMs } from '../lib/backoff.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { contentHash, stableJson } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MeshMtls, MtlsBackend } from '../resources/kinds/mesh.ts';
-import { mergeBundles } from '../x509/chain.ts';
+import { readNode } from '../x509/certificate.ts';
+import { mergeBundles, parseCertificates } from '../x509/chain.ts';
 import { createTrustStore, type TrustStore } from '../x509/verify.ts';
-import type { TrustBundle } from './identity.ts';
+import { type BackendStateTracker, createBackendState } from './backend-state.ts';
+import { pauseBeforeAsking } from './backoff.ts';
+import type { BackendState, TrustBundle, TrustedRoot } from './identity.ts';
 
 /** One open backend of one mesh. */
 export interface OpenBackend {
@@ -15,6 +17,9 @@ export interface OpenBackend {
   readonly ca: CaBackend;
   /** What its leaves must chain to; `undefined` until the backend has announced it. */
   readonly trust: TrustStore | undefined;
+  /** What it announces now; what it announced before a change as long as `trust` is `undefined`. */
+  readonly anchors: TrustAnchors | undefined;
+  readonly state: BackendStateTracker;
 }
 
 /** The CA backends of one mesh and what its proxies shall trust. A broken backend harms only what needs it. */
@@ -24,8 +29,14 @@ export interface MeshBackends {
   /** Opens the backends again that stand on this Secret; true when there are any. */
   secretChanged(secret: string): boolean;
   get(name: string): OpenBackend | undefined;
+  /** An answer, already checked, said that the backend's CA is this one now: announced from here on. */
+  learn(name: string, anchorPem: string, trust: TrustStore): void;
+  /** Looks again at what the leaves of the backends stand on. */
+  rootsChanged(): void;
   bundle(): TrustBundle | undefined;
-  close(): void;
+  states(): readonly BackendState[];
+  /** Resolves when the backends have cleaned up behind themselves. */
+  close(): Promise<void>;
 }
 
 interface Opened extends OpenBackend {
@@ -36,13 +47,16 @@ interface Opened extends OpenBackend {
   anchors: TrustAnchors | undefined;
   trust: TrustStore | undefined;
   loading: Promise<void> | undefined;
+  /** It changed while it was asked: its answer may be of before. */
+  askAgain: boolean;
+  /** What its newest leaf stands on is as good as its answer: the backend is the one that signed it. */
+  takeKnown: boolean;
   failures: number;
   retry: Timer | undefined;
   closed: boolean;
 }
 
 const ANCHORS_TIMEOUT_MS = 10_000;
-const RETRY = { baseMs: 1000, maxMs: 60_000, jitter: 0.2 };
 
 export function createMeshBackends(options: {
   mesh: string;
@@ -57,14 +71,21 @@ export function createMeshBackends(options: {
   ready: (backend: string) => void;
   /** A backend does not say what to trust, so it can't issue; `attempts` in a row. It is asked again at `nextAttemptAt` (epoch ms). */
   unready: (backend: string, failure: { message: string; attempts: number; nextAttemptAt: number }) => void;
+  /** PEM of the anchors that unexpired leaves of the backend stand on. */
+  retained: (backend: string) => readonly string[];
+  /** The anchor of its newest leaf. */
+  newest: (backend: string) => string | undefined;
+  /** `states()` answers something else. */
+  statesChanged: () => void;
   /** How long each fetch of anchors took, in seconds. */
   observe: (backend: string, seconds: number) => void;
 }): MeshBackends {
   const { mesh, clock, log } = options;
   let opened = new Map<string, Opened>();
+  let enabled = '';
   let bundle: TrustBundle | undefined;
 
-  function open(backend: MtlsBackend, key: string): Opened | undefined {
+  function open(backend: MtlsBackend, key: string, takeKnown: boolean): Opened | undefined {
     const kind = options.kinds.find((one) => one.type === backend.type);
     if (kind === undefined) {
       log.error('a CA backend has an unknown type', { mesh, backend: backend.name, type: backend.type });
@@ -80,12 +101,31 @@ export function createMeshBackends(options: {
       timeoutMs: secondsToMs(backend.rootChain?.requestTimeout) ?? ANCHORS_TIMEOUT_MS,
       anchors: undefined,
       trust: undefined,
+      state: createBackendState(clock.now, options.statesChanged),
       loading: undefined,
+      askAgain: false,
+      takeKnown,
       failures: 0,
       retry: undefined,
       closed: false,
     };
+    listen(one);
     return one;
+  }
+
+  function listen(one: Opened): void {
+    one.ca.notices?.((notice) => {
+      if (one.closed) return;
+      if (notice.kind === 'problem') {
+        one.state.problem(notice.problem);
+        return;
+      }
+      one.takeKnown = false;
+      one.failures = 0;
+      one.retry?.cancel();
+      if (one.loading !== undefined) one.askAgain = true;
+      else load(one);
+    });
   }
 
   /** Asks a backend what to trust; after a failure again, with growing pauses, until it answers. Never rejects. */
@@ -94,10 +134,11 @@ export function createMeshBackends(options: {
       .catch((error: unknown) => {
         if (one.closed) return;
         one.failures += 1;
-        const delayMs = backoffMs(one.failures, { ...RETRY, random: options.random() });
+        const delayMs = pauseBeforeAsking(error, one.failures, options.random());
         const message = `fetch the trust anchors of backend "${one.name}" of mesh ${mesh}: ${reason(error)}`;
-        // The first failure is ordinary: a Mesh is seen a moment before its builtin CA is made.
-        if (one.failures > 1) {
+        // That it is not set up at first is ordinary: a Mesh is seen a moment before its builtin CA is made.
+        if (one.failures > 1 || !(error instanceof CaError && error.code === 'not-configured')) {
+          one.state.silent(error);
           log.warn('a CA backend does not say what to trust, trying again', {
             mesh,
             backend: one.name,
@@ -109,6 +150,9 @@ export function createMeshBackends(options: {
       })
       .finally(() => {
         one.loading = undefined;
+        if (!one.askAgain || one.closed) return;
+        one.askAgain = false;
+        load(one);
       });
   }
 
@@ -119,47 +163,70 @@ export function createMeshBackends(options: {
 
   async function fetchAnchors(one: Opened): Promise<void> {
     const started = clock.monotonic();
-    const anchors = await withDeadline(one.timeoutMs, (signal) => one.ca.trustAnchors(signal));
+    const known = one.takeKnown && one.ca.announcesWithAnswers === true ? options.newest(one.name) : undefined;
+    const anchors =
+      known === undefined
+        ? await withDeadline(one.timeoutMs, (signal) => one.ca.trustAnchors(signal))
+        : anchorOf(known);
     const trust = await createTrustStore(anchors.pem);
     if (one.closed) return;
     options.observe(one.name, (clock.monotonic() - started) / 1000);
     one.failures = 0;
     one.anchors = anchors;
     one.trust = trust;
+    one.state.announced();
     if (anchors.refreshAt !== undefined) again(one, Math.max(1000, anchors.refreshAt - clock.now()));
     merge();
     options.ready(one.name);
   }
 
-  /** The union of what every listed backend announces (Kong Mesh, kuma-compat 1.5); a backend that has not answered yet is left out. */
+  /**
+   * The union of what every listed backend announces (Kong Mesh, kuma-compat 1.5) and of what its leaves stand on; a backend of which nothing is known
+   * yet is left out.
+   */
   function merge(): void {
-    const known = [...opened.values()].filter((one) => one.anchors !== undefined);
+    const pems = new Map<string, readonly string[]>();
+    for (const { name, anchors } of opened.values()) {
+      const known = [...(anchors === undefined ? [] : [anchors.pem]), ...options.retained(name)];
+      if (known.length > 0) pems.set(name, known);
+    }
     let next: TrustBundle | undefined;
-    if (known.length > 0) {
-      const pem = mergeBundles(known.map((one) => one.anchors!.pem));
-      const backends = known.map((one) => one.name).sort();
+    if (pems.size > 0) {
+      const pem = mergeBundles([...pems.values()].flat());
+      const backends = [...pems.keys()].sort();
       next = { mesh, pem, version: contentHash(pem), backends };
       if (bundle?.pem === pem && bundle.backends.join() === backends.join()) return;
     } else if (bundle === undefined) return;
     bundle = next;
     options.changed(bundle);
+    options.statesChanged();
   }
 
-  function close(one: Opened): void {
+  function rootsOf(one: Opened): readonly TrustedRoot[] {
+    const current = one.anchors === undefined ? [] : parseCertificates(one.anchors.pem);
+    const retained = options.retained(one.name).flatMap((pem) => parseCertificates(pem));
+    return [
+      ...current.map((der) => rootOf(der, true)),
+      ...retained.filter((der) => !current.some((other) => other.equals(der))).map((der) => rootOf(der, false)),
+    ];
+  }
+
+  async function close(one: Opened): Promise<void> {
     one.closed = true;
     one.retry?.cancel();
-    void one.ca
+    await one.ca
       .close?.()
       .catch((error: unknown) => log.debug('closing a CA backend failed', { mesh, backend: one.name, error }));
   }
 
   return {
     set(mtls) {
+      enabled = mtls.enabledBackend ?? '';
       const next = new Map<string, Opened>();
       for (const backend of mtls.backends ?? []) {
         const key = stableJson([backend.type, backend.conf ?? {}, backend.rootChain ?? {}]);
         const known = opened.get(backend.name);
-        const one = known?.key === key ? known : open(backend, key);
+        const one = known?.key === key ? known : open(backend, key, known === undefined);
         if (one !== undefined) {
           // What was trusted stays trusted until the changed backend has answered.
           if (known !== undefined && one !== known) one.anchors = known.anchors;
@@ -168,7 +235,7 @@ export function createMeshBackends(options: {
       }
       const before = opened;
       opened = next;
-      for (const one of before.values()) if (!next.has(one.name) || next.get(one.name) !== one) close(one);
+      for (const one of before.values()) if (!next.has(one.name) || next.get(one.name) !== one) void close(one);
       for (const one of next.values()) load(one);
       merge();
     },
@@ -177,44 +244,85 @@ export function createMeshBackends(options: {
       for (const one of [...opened.values()]) {
         if (!one.kind.usedSecrets(one.config).includes(secret)) continue;
         found = true;
-        close(one);
+        void close(one);
         const reopened: Opened = {
           ...one,
           ca: one.kind.open(one.config, options.deps),
           trust: undefined,
           loading: undefined,
+          askAgain: false,
+          takeKnown: false,
           failures: 0,
           retry: undefined,
           closed: false,
         };
         opened.set(one.name, reopened);
+        listen(reopened);
         load(reopened);
       }
       return found;
     },
     get: (name) => opened.get(name),
+    learn(name, anchorPem, trust) {
+      const one = opened.get(name);
+      if (one === undefined || one.anchors?.pem === anchorPem) return;
+      if (one.anchors !== undefined) log.info('the CA of a backend is another one now', { mesh, backend: name });
+      one.anchors = anchorOf(anchorPem);
+      one.trust = trust;
+      one.state.announced();
+      merge();
+    },
+    rootsChanged: merge,
     bundle: () => bundle,
-    close() {
-      for (const one of opened.values()) close(one);
+    states: () =>
+      [...opened.values()].map((one) => ({
+        name: one.name,
+        type: one.config.type,
+        enabled: one.name === enabled,
+        ...one.state.health(),
+        roots: rootsOf(one),
+      })),
+    async close() {
+      const all = [...opened.values()];
       opened.clear();
+      await Promise.all(all.map(close));
     },
   };
 }
+
+const LAST_WORD_MS = 50;
 
 /** Runs `call` with a deadline, and does not wait for a backend that ignores it. */
 export async function withDeadline<T>(timeoutMs: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const { promise, reject } = Promise.withResolvers<never>();
+  let late: NodeJS.Timeout | undefined;
   const timer = setTimeout(() => {
     const error = new CaError('timeout', `no answer within ${timeoutMs / 1000} s`);
     controller.abort(error);
-    reject(error);
+    // A backend that listens says better what it was waiting for.
+    late = setTimeout(reject, LAST_WORD_MS, error);
   }, timeoutMs);
   try {
     return await Promise.race([call(controller.signal), promise]);
   } finally {
     clearTimeout(timer);
+    clearTimeout(late);
   }
+}
+
+function anchorOf(pem: string): TrustAnchors {
+  return { pem, notAfter: Math.min(...parseCertificates(pem).map((der) => readNode(der).validToDate.getTime())) };
+}
+
+function rootOf(der: Buffer, current: boolean): TrustedRoot {
+  const node = readNode(der);
+  return {
+    subject: node.subject.split('\n').reverse().join(','),
+    fingerprint: node.fingerprint256,
+    notAfter: node.validToDate.getTime(),
+    current,
+  };
 }
 
 function secondsToMs(text: string | undefined): number | undefined {

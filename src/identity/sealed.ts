@@ -34,38 +34,52 @@ export interface Sealer {
   seal(proxy: ProxyKey, leaf: HeldLeaf): LeafRecord;
   /** `undefined` when the record is of another key, of another proxy, or was touched. */
   open(record: LeafRecord): HeldLeaf | undefined;
+  /** The private key (PEM) of a request that is under way, for `openKey` after a restart. */
+  sealKey(proxy: ProxyKey, keyPem: string): string;
+  /** As `open`. */
+  openKey(proxy: ProxyKey, sealed: string): string | undefined;
 }
 
 /** AES-256-GCM; the proxy's name is authenticated too, so that a record can't be moved to another proxy. `key` is 32 bytes. Decision 0003. */
 export function createSealer(key: Buffer): Sealer {
   const keyId = createHash('sha256').update('weft leaf sealing key id').update(key).digest('hex').slice(0, 16);
-  const boundTo = (proxy: ProxyKey) => Buffer.from(JSON.stringify([proxy.mesh, proxy.name]));
+  const leafOf = ({ mesh, name }: ProxyKey) => Buffer.from(JSON.stringify([mesh, name]));
+  const pendingKeyOf = ({ mesh, name }: ProxyKey) => Buffer.from(JSON.stringify([mesh, name, 'pending key']));
+
+  function close(text: string, boundTo: Buffer): string {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(ALGORITHM, key, nonce).setAAD(boundTo);
+    const sealed = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
+    return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64');
+  }
+
+  function open(sealed: string, boundTo: Buffer): string | undefined {
+    const bytes = Buffer.from(sealed, 'base64');
+    if (bytes.length < NONCE_BYTES + TAG_BYTES) return undefined;
+    try {
+      const decipher = createDecipheriv(ALGORITHM, key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES })
+        .setAAD(boundTo)
+        .setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
+      const text = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
+      return text.toString('utf8');
+    } catch {
+      return undefined;
+    }
+  }
+
   return {
-    seal(proxy, leaf) {
-      const nonce = randomBytes(NONCE_BYTES);
-      const cipher = createCipheriv(ALGORITHM, key, nonce).setAAD(boundTo(proxy));
-      const text = Buffer.concat([cipher.update(JSON.stringify(leaf), 'utf8'), cipher.final()]);
-      return {
-        proxy,
-        sealed: Buffer.concat([nonce, cipher.getAuthTag(), text]).toString('base64'),
-        keyId,
-        notAfter: new Date(leaf.notAfter).toISOString(),
-      };
-    },
+    seal: (proxy, leaf) => ({
+      proxy,
+      sealed: close(JSON.stringify(leaf), leafOf(proxy)),
+      keyId,
+      notAfter: new Date(leaf.notAfter).toISOString(),
+    }),
     open(record) {
       if (record.keyId !== undefined && record.keyId !== keyId) return undefined;
-      const bytes = Buffer.from(record.sealed, 'base64');
-      if (bytes.length < NONCE_BYTES + TAG_BYTES) return undefined;
-      try {
-        const nonce = bytes.subarray(0, NONCE_BYTES);
-        const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES })
-          .setAAD(boundTo(record.proxy))
-          .setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-        const text = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
-        return Object.freeze(JSON.parse(text.toString('utf8')) as HeldLeaf);
-      } catch {
-        return undefined;
-      }
+      const text = open(record.sealed, leafOf(record.proxy));
+      return text === undefined ? undefined : Object.freeze(JSON.parse(text) as HeldLeaf);
     },
+    sealKey: (proxy, keyPem) => close(keyPem, pendingKeyOf(proxy)),
+    openKey: (proxy, sealed) => open(sealed, pendingKeyOf(proxy)),
   };
 }

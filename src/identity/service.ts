@@ -7,18 +7,16 @@
  *                                                                      └─ failed: the old leaf stays, backoff of the proxy
  * ```
  */
-import type { CaBackendKind, CaDependencies } from '../ca/backend.ts';
-import { backoffMs } from '../lib/backoff.ts';
+import { type CaBackendKind, type CaDependencies, CaError } from '../ca/backend.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { readNode } from '../x509/certificate.ts';
 import { parseCertificates, reachesAnchor } from '../x509/chain.ts';
-import { createCsr } from '../x509/csr.ts';
-import { generateEcKey, generateRsaKey, toPkcs8Pem } from '../x509/key.ts';
-import { verifyLeaf } from '../x509/verify.ts';
+import { createTrustStore } from '../x509/verify.ts';
+import { pauseAfter } from './backoff.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
-import { decide, type IssueReason, renewalTime } from './decide.ts';
+import { decide, type IssueReason, replacementTime } from './decide.ts';
 import type {
   DesiredIdentity,
   HeldLeaf,
@@ -31,15 +29,14 @@ import type {
 } from './identity.ts';
 import { createIssuanceMetrics } from './issuance-metrics.ts';
 import { createLeafWriter } from './leaf-writer.ts';
-import { createMeshBackends, type MeshBackends, withDeadline } from './mesh-backends.ts';
+import { createMeshBackends, type MeshBackends } from './mesh-backends.ts';
+import { obtainLeaf } from './obtain.ts';
 import { createIssuanceQueue, type IssuanceQueue } from './queue.ts';
+import { createRoots } from './roots.ts';
 import { createSchedule } from './schedule.ts';
 import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
 
-const ISSUE_TIMEOUT_MS = 60_000;
 const CONCURRENCY = 32;
-/** Per proxy. Source: Kuma 2.14 `CERT_GENERATION_BASE_BACKOFF`, `_MAX_BACKOFF`. */
-const BACKOFF = { baseMs: 5000, maxMs: 300_000, jitter: 0.3 };
 /** A key that was forgotten is kept so long when its proxy holds no leaf. Milliseconds. */
 const FORGET_MS = 60_000;
 
@@ -50,6 +47,8 @@ interface ProxyRecord {
   leaf: HeldLeaf | undefined;
   failure: IssuanceFailure | undefined;
   reason: IssueReason;
+  /** Its leaf is of a CA that its backend has left: epoch ms when it gets a new one. */
+  replaceAt: number | undefined;
 }
 
 interface BackendWork {
@@ -80,6 +79,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   const writer = createLeafWriter({ records: options.records, sealer, clock, log });
   const metrics = createIssuanceMetrics(options.metrics, () => work);
   const trusts = createTrustCache();
+  const roots = createRoots(clock, (id) => meshes.get(id.split('//')[0]!)?.rootsChanged());
   const schedule = createSchedule(clock, (ids) => {
     for (const id of ids) {
       const record = proxies.get(id);
@@ -90,6 +90,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   });
   const stopWatching = new AbortController();
   let watching: Promise<void> | undefined;
+  const cleanups = new Set<Promise<void>>();
   let closed = false;
 
   const idOf = (key: ProxyKey) => `${key.mesh}/${key.name}`;
@@ -101,7 +102,15 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     const id = idOf(key);
     let record = proxies.get(id);
     if (record === undefined) {
-      record = { key, id, desired: undefined, leaf: undefined, failure: undefined, reason: 'none-held' };
+      record = {
+        key,
+        id,
+        desired: undefined,
+        leaf: undefined,
+        failure: undefined,
+        reason: 'none-held',
+        replaceAt: undefined,
+      };
       proxies.set(id, record);
     }
     return record;
@@ -147,9 +156,11 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       leaf === undefined || bundle === undefined || !bundle.backends.includes(leaf.backend)
         ? undefined
         : trusts.verifies(leaf, bundle.pem);
-    const decision = decide(leaf, desired, now, trusted);
+    if (leaf === undefined || trusted !== true || !isSuperseded(key.mesh, leaf)) record.replaceAt = undefined;
+    else record.replaceAt ??= replacementTime(leaf, now, random());
+    const decision = decide(leaf, desired, now, trusted, record.replaceAt);
     if (decision.action === 'keep') {
-      schedule.set(id, leaf!.renewAt);
+      schedule.set(id, Math.min(leaf!.renewAt, record.replaceAt ?? Number.POSITIVE_INFINITY));
       return;
     }
     record.reason = decision.reason;
@@ -161,18 +172,52 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     workOf(workId(key.mesh, desired.backend)).queue.add(id, leaf?.notAfter ?? 0);
   }
 
+  /** The backend of this leaf announces another CA than the one that signed it. */
+  function isSuperseded(mesh: string, leaf: HeldLeaf): boolean {
+    const backend = meshes.get(mesh)?.get(leaf.backend);
+    if (backend?.trust === undefined || backend.anchors === undefined) return false;
+    return !trusts.verifies(leaf, backend.anchors.pem);
+  }
+
+  /** The one place where a proxy's leaf becomes another one. `replaced`: the proxy may present the former one for a while. */
+  function swap(record: ProxyRecord, leaf: HeldLeaf | undefined, replaced = true): void {
+    const former = record.leaf;
+    const { mesh } = record.key;
+    record.leaf = leaf;
+    record.replaceAt = undefined;
+    if (leaf !== undefined) roots.add(workId(mesh, leaf.backend), leaf);
+    if (former === undefined) return;
+    const same = former.backend === leaf?.backend && former.anchorPem === leaf.anchorPem;
+    roots.remove(workId(mesh, former.backend), former, replaced && !same);
+  }
+
   async function issue(id: string, breaker: Breaker): Promise<void> {
     const record = proxies.get(id);
     const desired = record?.desired;
     if (record === undefined || desired === undefined || closed) return;
     const { key, reason } = record;
+    const backend = meshes.get(key.mesh)?.get(desired.backend);
     const started = clock.monotonic();
     try {
-      const leaf = await obtain(record, desired);
+      if (backend === undefined) {
+        throw new CaError('not-configured', `mesh ${key.mesh} has no open CA backend "${desired.backend}"`);
+      }
+      const { leaf, learned } = await obtainLeaf({
+        proxy: key,
+        desired,
+        backend,
+        roots: roots.of(workId(key.mesh, desired.backend)).length,
+        generation: (record.leaf?.generation ?? 0) + 1,
+        sealer,
+        clock,
+        random,
+      });
       metrics.issued(key.mesh, desired.backend, (clock.monotonic() - started) / 1000);
       if (breaker.succeeded()) retryAll(key.mesh, desired.backend);
       if (closed) return;
-      record.leaf = leaf;
+      backend.state.issued(id);
+      if (learned !== undefined) meshes.get(key.mesh)?.learn(backend.name, learned.anchorPem, learned.trust);
+      swap(record, leaf);
       record.failure = undefined;
       writer.save(key, leaf);
       log.debug('leaf issued', {
@@ -185,44 +230,11 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       emit({ kind: 'leaf', proxy: key, leaf, reason });
     } catch (error) {
       breaker.failed(id, clock.now());
-      metrics.failed(key.mesh);
+      metrics.failed(key.mesh, error instanceof CaError ? error.code : 'other');
+      // Who stops asking is no failure of the backend.
+      if (record.desired !== undefined && !closed) backend?.state.failed(id, error);
       fail(record, desired.backend, error);
     }
-  }
-
-  /** A new leaf from the backend that passed every check. Throws with the reason; nothing is changed. */
-  async function obtain(record: ProxyRecord, desired: DesiredIdentity): Promise<HeldLeaf> {
-    const { mesh } = record.key;
-    const backend = meshes.get(mesh)?.get(desired.backend);
-    if (backend === undefined) throw new Error(`mesh ${mesh} has no open CA backend "${desired.backend}"`);
-    const timeoutMs = desired.requestTimeoutMs ?? ISSUE_TIMEOUT_MS;
-    if (backend.trust === undefined)
-      throw new Error(`backend "${desired.backend}" of mesh ${mesh} does not say what to trust yet`);
-    const { trust } = backend;
-    const keys = desired.keyType === 'ec-p256' ? generateEcKey() : await generateRsaKey(2048);
-    const chain = await withDeadline(timeoutMs, (signal) =>
-      backend.ca.sign(
-        {
-          csr: () => createCsr(keys.privateKey, desired.uriSans),
-          publicKey: keys.publicKey,
-          uriSans: desired.uriSans,
-          lifetimeMs: desired.lifetimeMs,
-        },
-        signal,
-      ),
-    );
-    const now = clock.now();
-    const verdict = await verifyLeaf(chain.pem, { keys, uriSans: desired.uriSans, trust, now });
-    if (!verdict.ok) throw new Error(`the CA's answer was refused (${verdict.code}): ${verdict.message}`);
-    return Object.freeze({
-      ...verdict.leaf,
-      keyPem: toPkcs8Pem(keys.privateKey),
-      uriSans: desired.uriSans,
-      backend: desired.backend,
-      issuedAt: now,
-      renewAt: renewalTime(now, verdict.leaf.notAfter, random()),
-      generation: (record.leaf?.generation ?? 0) + 1,
-    });
   }
 
   function fail(record: ProxyRecord, backend: string, error: unknown): void {
@@ -233,7 +245,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       message,
       at: now,
       attempts,
-      nextAttemptAt: Math.round(now + backoffMs(attempts, { ...BACKOFF, random: random() })),
+      nextAttemptAt: now + pauseAfter(error, attempts, random()),
     };
     log.warn('issuing a leaf failed', {
       mesh: record.key.mesh,
@@ -276,21 +288,49 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     const leaf = sealer.open(stored);
     if (leaf === undefined || leaf.issuedAt <= (known?.leaf?.issuedAt ?? 0) || leaf.notAfter <= clock.now()) return;
     const record = recordOf(stored.proxy);
-    record.leaf = leaf;
+    swap(record, leaf);
     schedule.set(record.id, leaf.notAfter);
+    void learnFromLeaf(stored.proxy.mesh, leaf).catch((error: unknown) =>
+      log.debug('reading the CA of a leaf failed', { mesh: stored.proxy.mesh, backend: leaf.backend, error }),
+    );
+  }
+
+  /** A leaf from another control plane says which CA the backend has now, when that is known from answers only. */
+  async function learnFromLeaf(mesh: string, leaf: HeldLeaf): Promise<void> {
+    const backend = meshes.get(mesh)?.get(leaf.backend);
+    const newest = roots.newest(workId(mesh, leaf.backend));
+    if (backend?.trust === undefined || backend.ca.announcesWithAnswers !== true || newest === undefined) return;
+    if (newest === backend.anchors?.pem) return;
+    meshes.get(mesh)?.learn(leaf.backend, newest, await createTrustStore(newest));
+  }
+
+  function leaveBackend({ key, id }: ProxyRecord, backend: string): void {
+    work.get(workId(key.mesh, backend))?.queue.drop(id);
+    meshes.get(key.mesh)?.get(backend)?.state.gone(id);
+  }
+
+  /** `close` waits for what is still being cleaned up. */
+  function closing(cleanup: Promise<void>): void {
+    cleanups.add(cleanup);
+    void cleanup.finally(() => cleanups.delete(cleanup));
   }
 
   function forget(record: ProxyRecord): void {
     proxies.delete(record.id);
-    if (record.leaf !== undefined) writer.remove(record.key);
+    const { leaf } = record;
+    swap(record, undefined, false);
+    if (leaf !== undefined) writer.remove(record.key);
   }
 
   return {
     setMesh(mesh, mtls) {
       const known = meshes.get(mesh);
       if (mtls === undefined || !mtls.enabledBackend) {
-        known?.close();
-        if (meshes.delete(mesh)) emit({ kind: 'bundle', mesh, bundle: undefined });
+        if (known !== undefined) closing(known.close());
+        if (meshes.delete(mesh)) {
+          emit({ kind: 'bundle', mesh, bundle: undefined });
+          emit({ kind: 'backends', mesh });
+        }
         return;
       }
       const backends =
@@ -310,11 +350,15 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
             one.queue.wake();
           },
           unready: (backend, failure) => unready(mesh, backend, failure),
+          retained: (backend) => roots.of(workId(mesh, backend)),
+          newest: (backend) => roots.newest(workId(mesh, backend)),
+          statesChanged: () => emit({ kind: 'backends', mesh }),
           observe: metrics.anchorsFetched,
         });
       meshes.set(mesh, backends);
       backends.set(mtls);
       retryAll(mesh);
+      emit({ kind: 'backends', mesh });
     },
     secretChanged(mesh, secretName) {
       if (meshes.get(mesh)?.secretChanged(secretName)) retryAll(mesh);
@@ -324,14 +368,14 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       if (record === undefined) return;
       if (desired === undefined) {
         if (record.desired === undefined) return;
-        work.get(workId(key.mesh, record.desired.backend))?.queue.drop(record.id);
+        leaveBackend(record, record.desired.backend);
         record.desired = undefined;
         record.failure = undefined;
         schedule.set(record.id, record.leaf?.notAfter ?? clock.now() + FORGET_MS);
         return;
       }
       if (record.desired?.backend !== desired.backend && record.desired !== undefined) {
-        work.get(workId(key.mesh, record.desired.backend))?.queue.drop(record.id);
+        leaveBackend(record, record.desired.backend);
         record.failure = undefined;
       }
       record.desired = desired;
@@ -342,6 +386,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       return { desired: record?.desired, leaf: record?.leaf, failure: record?.failure };
     },
     bundle: (mesh) => meshes.get(mesh)?.bundle(),
+    backends: (mesh) => meshes.get(mesh)?.states() ?? [],
     verifies: (leaf, bundlePem) => trusts.verifies(leaf, bundlePem),
     subscribe(listener) {
       listeners.add(listener);
@@ -359,7 +404,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           continue;
         }
         const record = recordOf(stored.proxy);
-        record.leaf = leaf;
+        swap(record, leaf);
         schedule.set(record.id, leaf.notAfter);
       }
       if (unreadable > 0) log.warn('sealed leaves could not be opened and are issued again', { count: unreadable });
@@ -368,8 +413,10 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       closed = true;
       schedule.close();
       for (const { queue } of work.values()) queue.close();
-      for (const backends of meshes.values()) backends.close();
+      for (const backends of meshes.values()) closing(backends.close());
+      roots.close();
       stopWatching.abort();
+      await Promise.all(cleanups);
       await watching;
       await writer.close();
     },

@@ -18,6 +18,8 @@ import {
 /** What a session stands on; shared by all sessions of the process. */
 export interface SessionDependencies {
   readonly identity: IdentityService;
+  /** Epoch ms. */
+  readonly now: () => number;
   /** Key of the leaves; a change takes effect with the next leaf of each proxy. */
   readonly leafKeyType: DesiredIdentity['keyType'];
   readonly cache: GenerationCache;
@@ -26,6 +28,10 @@ export interface SessionDependencies {
   readonly bundleSecret: (bundle: TrustBundle) => EncodedResource;
   /** See `GenerateOptions.tlsReady`. */
   readonly tlsReady: (snapshot: MeshSnapshot, service: string) => boolean;
+  /** Whether the proxy's peers trust what signed `leaf`. */
+  readonly peersTrust: (key: ProxyKey, leaf: HeldLeaf) => boolean;
+  /** The proxy said yes to this bundle. */
+  readonly bundleAccepted: (key: ProxyKey, bundle: TrustBundle) => void;
   /** The proxy said yes to the leaf it was given. */
   readonly leafAccepted: (key: ProxyKey) => void;
 }
@@ -48,6 +54,9 @@ export interface ProxySession {
   onAck(ack: Ack): void;
   onNack(nack: Nack): void;
 }
+
+/** A leaf with less life left than this is replaced without waiting for anybody. */
+const LEAST_LIFE_MS = 2000;
 
 const NO_SERVICES: ReadonlySet<string> = new Set();
 const NO_SECRETS: ReadonlyMap<string, EncodedResource> = new Map();
@@ -139,7 +148,9 @@ export function createProxySession(
     const { leaf } = deps.identity.state(key);
     if (leaf === undefined || leaf === deliveredLeaf) return deliveredLeaf;
     if (acknowledgedBundle === undefined || !deps.identity.verifies(leaf, acknowledgedBundle.pem)) return deliveredLeaf;
-    return leaf;
+    // What it presents now must not run out meanwhile.
+    const canWait = deliveredLeaf === undefined || deliveredLeaf.notAfter - deps.now() > LEAST_LIFE_MS;
+    return canWait && !deps.peersTrust(key, leaf) ? deliveredLeaf : leaf;
   }
 
   return {
@@ -169,6 +180,7 @@ export function createProxySession(
       const bundle = version === undefined ? undefined : offered.get(version);
       if (bundle === undefined || bundle === acknowledgedBundle) return;
       acknowledgedBundle = bundle;
+      deps.bundleAccepted(key, bundle);
       for (const [offeredVersion, other] of offered)
         if (other !== bundle && other !== deliveredBundle) offered.delete(offeredVersion);
       push();

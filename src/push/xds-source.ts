@@ -1,4 +1,4 @@
-import type { DesiredIdentity, IdentityService, ProxyKey } from '../identity/identity.ts';
+import type { DesiredIdentity, HeldLeaf, IdentityService, ProxyKey, TrustBundle } from '../identity/identity.ts';
 import type { ProxyEvents } from '../insights/proxy-events.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
@@ -10,6 +10,7 @@ import { XdsError, type XdsSource } from '../xds-server/xds.ts';
 import type { MeshUpdate, MeshWatcher } from './mesh-watcher.ts';
 import { type ProxyNode, parseProxyNode } from './proxy-node.ts';
 import type { DataplaneRegistration } from './registration.ts';
+import { createRootGate } from './root-gate.ts';
 import { createBundleSecrets, createProxySession, type ProxySession } from './session.ts';
 import { createTlsReadiness } from './tls-readiness.ts';
 
@@ -55,6 +56,13 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
   /** Who is behind each session, for `authenticateAgain`. */
   const nodes = new WeakMap<ProxySession, ProxyNode>();
   const readiness = createTlsReadiness();
+  const rootGate = createRootGate({
+    clock: options.clock,
+    verifies: (leaf, pem) => identity.verifies(leaf, pem),
+    wake(mesh) {
+      for (const session of meshes.get(mesh)?.values() ?? []) session.identityChanged();
+    },
+  });
   /** Sessions that must look at their newest snapshot; a set, so that a newer change supersedes an older one. */
   const dirty = new Set<ProxySession>();
   let draining = false;
@@ -110,12 +118,15 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
 
   const sessionDependencies = {
     identity,
+    now: () => options.clock.now(),
     leafKeyType: options.leafKeyType,
     cache: options.cache,
     events,
     bundleSecret,
     tlsReady: (snapshot: MeshSnapshot, service: string) =>
       readiness.ready(snapshot, service, isConnected(snapshot.name)),
+    peersTrust: (key: ProxyKey, leaf: HeldLeaf) => rootGate.opens(key.mesh, leaf),
+    bundleAccepted: (key: ProxyKey, bundle: TrustBundle) => rootGate.acknowledged(key.mesh, key.name, bundle),
     leafAccepted: (key: ProxyKey) => void options.clock.after(SETTLE_MS, () => takesTls(key)),
   };
 
@@ -126,7 +137,9 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
       markDirty(concerned(update));
     }),
     identity.subscribe((event) => {
+      if (event.kind === 'backends') return;
       if (event.kind === 'bundle') {
+        rootGate.bundle(event.mesh, event.bundle);
         for (const session of meshes.get(event.mesh)?.values() ?? []) session.identityChanged();
       } else {
         meshes.get(event.proxy.mesh)?.get(event.proxy.name)?.identityChanged();
@@ -164,6 +177,7 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
     },
     close() {
       for (const stop of unsubscribe) stop();
+      rootGate.close();
     },
 
     async open(stream) {
@@ -229,6 +243,7 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
             sessions.delete(key.name);
             identity.want(key, undefined);
             readiness.gone(key.mesh, key.name);
+            rootGate.acknowledged(key.mesh, key.name, undefined);
           }
           events.disconnected(key, stream.id);
           if (brought !== undefined) options.registration.release(key);

@@ -64,10 +64,12 @@ export function createRequest(
     'kuma://kuma.io/service/web',
   ];
   return {
-    csr: () => createCsr(keys.privateKey, uriSans),
+    proxy: 'web-1',
+    csr: (names) => createCsr(keys.privateKey, uriSans, names),
     publicKey: keys.publicKey,
     uriSans,
     lifetimeMs: 3_600_000,
+    timeoutMs: 10_000,
     ...change,
     keys,
   };

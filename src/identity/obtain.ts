@@ -1,0 +1,107 @@
+import { CaError, type Chain, type SigningRequest } from '../ca/backend.ts';
+import type { Clock } from '../lib/clock.ts';
+import { createCsr } from '../x509/csr.ts';
+import { generateEcKey, generateRsaKey, type KeyPair, parsePrivateKey, toPkcs8Pem } from '../x509/key.ts';
+import { createTrustStore, type TrustStore, verifyLeaf } from '../x509/verify.ts';
+import { renewalTime } from './decide.ts';
+import type { DesiredIdentity, HeldLeaf, ProxyKey } from './identity.ts';
+import { type OpenBackend, withDeadline } from './mesh-backends.ts';
+import type { Sealer } from './sealed.ts';
+
+const ISSUE_TIMEOUT_MS = 60_000;
+/** So many CAs of one backend may be trusted at once; a signer that has a new one with every answer is no CA to follow. */
+const MOST_ROOTS = 8;
+
+/** A leaf that passed every check. */
+export interface Obtained {
+  readonly leaf: HeldLeaf;
+  /** The CA that the answer came with, when the backend has announced another one so far. */
+  readonly learned: { readonly anchorPem: string; readonly trust: TrustStore } | undefined;
+}
+
+/** A new leaf from `backend`: key, CSR, signature, checks. A request that is under way already is finished instead. Throws with the reason; nothing is changed. */
+export async function obtainLeaf(options: {
+  proxy: ProxyKey;
+  desired: DesiredIdentity;
+  backend: OpenBackend;
+  /** How many anchors its leaves stand on. */
+  roots: number;
+  generation: number;
+  sealer: Sealer;
+  clock: Clock;
+  random: () => number;
+}): Promise<Obtained> {
+  const { proxy, desired, backend, sealer, clock } = options;
+  if (backend.trust === undefined) {
+    throw new CaError(
+      'unavailable',
+      `backend "${desired.backend}" of mesh ${proxy.mesh} does not say what to trust yet`,
+    );
+  }
+  const timeoutMs = desired.requestTimeoutMs ?? ISSUE_TIMEOUT_MS;
+  const { keys, chain } = await withDeadline(timeoutMs, async (signal) => {
+    const pending = await backend.ca.resume?.(proxy.name, desired.uriSans, signal);
+    const kept = pending === undefined ? undefined : openKey(sealer, proxy, pending.sealedKey);
+    if (pending !== undefined && kept !== undefined) return { keys: kept, chain: await pending.finish(signal) };
+    const made = desired.keyType === 'ec-p256' ? generateEcKey() : await generateRsaKey(2048);
+    return { keys: made, chain: await backend.ca.sign(requestFor(made, timeoutMs), signal) };
+  });
+  const now = clock.now();
+  const trust = await trustOf(chain, backend);
+  const verdict = await verifyLeaf(chain.pem, {
+    keys,
+    uriSans: desired.uriSans,
+    ...(chain.dnsNames === undefined ? {} : { dnsNames: chain.dnsNames }),
+    trust,
+    now,
+  });
+  if (!verdict.ok) {
+    const hint = verdict.code === 'untrusted' ? '; if its CA was replaced, put the new CA certificate in its conf' : '';
+    throw new CaError('invalid-answer', `the CA's answer was refused (${verdict.code}): ${verdict.message}${hint}`);
+  }
+  const { anchorPem } = verdict.leaf;
+  const isNew = trust !== backend.trust;
+  if (isNew && options.roots >= MOST_ROOTS) {
+    throw new CaError('invalid-answer', `the CA's answer was refused: it would be CA number ${MOST_ROOTS + 1} at once`);
+  }
+  const leaf: HeldLeaf = Object.freeze({
+    ...verdict.leaf,
+    keyPem: toPkcs8Pem(keys.privateKey),
+    uriSans: desired.uriSans,
+    backend: desired.backend,
+    issuedAt: now,
+    renewAt: renewalTime(now, verdict.leaf.notAfter, options.random()),
+    generation: options.generation,
+  });
+  return { leaf, learned: isNew ? { anchorPem, trust: await createTrustStore(anchorPem) } : undefined };
+
+  function requestFor(made: KeyPair, timeout: number): SigningRequest {
+    return {
+      proxy: proxy.name,
+      csr: (names) => createCsr(made.privateKey, desired.uriSans, names),
+      publicKey: made.publicKey,
+      uriSans: desired.uriSans,
+      lifetimeMs: desired.lifetimeMs,
+      timeoutMs: timeout,
+      sealedKey: () => sealer.sealKey(proxy, toPkcs8Pem(made.privateKey)),
+    };
+  }
+}
+
+/** The backend's own trust store, unless the answer names a CA that is not in it. */
+async function trustOf(chain: Chain, backend: OpenBackend): Promise<TrustStore> {
+  const known = backend.trust!;
+  if (chain.anchorsPem === undefined) return known;
+  try {
+    const named = await createTrustStore(chain.anchorsPem);
+    const same = named.anchors.every(({ pem }) => known.anchors.some((anchor) => anchor.pem === pem));
+    return same ? known : named;
+  } catch (cause) {
+    throw new CaError('invalid-answer', 'the CA certificate that came with the answer cannot be read', { cause });
+  }
+}
+
+function openKey(sealer: Sealer, proxy: ProxyKey, sealed: string): KeyPair | undefined {
+  const pem = sealer.openKey(proxy, sealed);
+  return pem === undefined ? undefined : parsePrivateKey(pem);
+}
