@@ -314,6 +314,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     // `main` has run it already, without this module: see there.
     load: () => import('./commands/dp-run.ts'),
   },
+  {
+    path: 'install crds',
+    summary: 'Print the CustomResourceDefinitions of every kind',
+    details: 'Server-side, because the definitions are longer than what a client-side apply can remember.',
+    examples: [['Into the cluster of the kubeconfig', 'weft install crds | kubectl apply --server-side -f -']],
+    load: () => import('./commands/install-crds.ts'),
+  },
   ...TRANSPARENT_PROXY_COMMANDS,
   ...resourceCommands,
   ...GENERATE_COMMANDS,
