@@ -33,7 +33,7 @@ describe('createListWatch', () => {
   });
 
   const put = (name: string, value: number) => server.put(COLLECTION, { metadata: { name }, spec: { value } });
-  const start = async (options: Partial<ListWatchOptions> = {}) => {
+  const start = async (options: Partial<ListWatchOptions<Pod>> = {}) => {
     events = [];
     list = createListWatch<Pod>({
       client,

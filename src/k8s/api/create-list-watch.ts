@@ -6,7 +6,7 @@ import { type KubeClient, KubeError, type ObjectList } from './client.ts';
 import type { ListWatch, ListWatchEvent } from './list-watch.ts';
 import type { KubeObject, ResourceType } from './object.ts';
 
-export interface ListWatchOptions {
+export interface ListWatchOptions<T extends KubeObject = KubeObject> {
   readonly client: KubeClient;
   readonly type: ResourceType;
   /** Absent: all namespaces, or a cluster-scoped kind. */
@@ -23,6 +23,8 @@ export interface ListWatchOptions {
    * A watch that says nothing for so long is taken for dead and resumed; default 100,000. The API server sends a bookmark about every minute.
    */
   readonly maxSilenceMs?: number;
+  /** What is kept of each object, for kinds of which there are many and little is read. Must leave name, namespace, uid and resourceVersion. */
+  readonly shape?: (object: T) => T;
 }
 
 const PAGE_SIZE = 500;
@@ -45,10 +47,11 @@ interface Position {
  * at the last resource version seen (bookmarks count); after 410 the collection is listed again and the differences are reported as events.
  * `metadata.managedFields` is dropped: nobody reads it, and it is often half of an object.
  */
-export function createListWatch<T extends KubeObject = KubeObject>(options: ListWatchOptions): ListWatch<T> {
+export function createListWatch<T extends KubeObject = KubeObject>(options: ListWatchOptions<T>): ListWatch<T> {
   const { client, type, clock, random } = options;
   const log = options.log.named('list-watch');
   const maxSilenceMs = options.maxSilenceMs ?? MAX_SILENCE_MS;
+  const shape = options.shape ?? ((object: T) => object);
   const selection = {
     ...(options.namespace !== undefined && { namespace: options.namespace }),
     ...(options.labelSelector !== undefined && { labelSelector: options.labelSelector }),
@@ -80,7 +83,7 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
       remove(key, old);
       old = undefined;
     }
-    const kept = withoutManagedFields(object);
+    const kept = shape(withoutManagedFields(object));
     objects.set(key, kept);
     emit({ op: 'upsert', object: kept, old });
   }
@@ -135,7 +138,7 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
           continue;
         }
         position.version = event.object.metadata.resourceVersion ?? position.version;
-        if (event.type === 'DELETED') remove(keyText(event.object), withoutManagedFields(event.object));
+        if (event.type === 'DELETED') remove(keyText(event.object), shape(withoutManagedFields(event.object)));
         else upsert(event.object);
       }
       if (silent) throw new KubeError('unavailable', `watch ${type.plural}: silent for ${maxSilenceMs} ms`);
