@@ -5,20 +5,27 @@
 import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
-rmSync('dist/bundle', { recursive: true, force: true });
-await build({
-  entryPoints: { main: 'dist/cli/main.js' },
-  outdir: 'dist/bundle',
-  bundle: true,
-  splitting: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node24',
-  external: ['@peculiar/x509', 'reflect-metadata', 'pg', 'yaml'],
-  // CommonJS packages inside the bundle still ask for Node's modules by `require`.
-  banner: {
-    js: "import { createRequire as requireIn } from 'node:module'; const require = requireIn(import.meta.url);",
-  },
-  chunkNames: '[name]-[hash]',
-  logLevel: 'warning',
-});
+/** Packages that stay in node_modules, with what they depend on. */
+export const EXTERNAL_PACKAGES = ['@peculiar/x509', 'reflect-metadata', 'pg', 'yaml'];
+
+if (import.meta.filename === process.argv[1]) await bundle();
+
+async function bundle() {
+  rmSync('dist/bundle', { recursive: true, force: true });
+  await build({
+    entryPoints: { main: 'dist/cli/main.js' },
+    outdir: 'dist/bundle',
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    external: EXTERNAL_PACKAGES,
+    // CommonJS packages inside the bundle still ask for Node's modules by `require`.
+    banner: {
+      js: "import { createRequire as requireIn } from 'node:module'; const require = requireIn(import.meta.url);",
+    },
+    chunkNames: '[name]-[hash]',
+    logLevel: 'warning',
+  });
+}
