@@ -337,3 +337,4 @@ for (const [image, layers] of wanted) {
       cpSync(staged.get(layer), join(options.rootfs, image), { recursive: true, verbatimSymlinks: true });
   }
 }
+rmSync(STAGE, { recursive: true });
