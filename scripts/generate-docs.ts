@@ -1,5 +1,7 @@
 /** Writes docs/reference/*.md from the sources they describe: `node scripts/generate-docs.ts`. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { checksReference } from '../src/cli/check/reference.ts';
+import { reportJsonSchema } from '../src/cli/check/report.ts';
 import { cliReference } from '../src/cli/reference.ts';
 import { configReference } from '../src/control-plane/config-reference.ts';
 
@@ -7,3 +9,5 @@ const folder = new URL('../docs/reference/', import.meta.url);
 mkdirSync(folder, { recursive: true });
 writeFileSync(new URL('control-plane-config.md', folder), configReference());
 writeFileSync(new URL('cli.md', folder), cliReference());
+writeFileSync(new URL('checks.md', folder), checksReference());
+writeFileSync(new URL('check-report.schema.json', folder), `${JSON.stringify(reportJsonSchema(), null, 2)}\n`);

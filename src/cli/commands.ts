@@ -270,6 +270,57 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: () => import('./commands/up.ts'),
   },
   {
+    path: 'check',
+    summary: 'Check a control plane and everything around it: quiet when all is well, with reason and fix when not',
+    details:
+      'On Kubernetes: API server, rights, definitions, webhooks, control plane, cert-manager, issuers, clocks, proxies, certificates. Elsewhere what the API of the control plane shows. Each check: docs/reference/checks.md.',
+    options: [
+      {
+        flags: '--environment <environment>',
+        description: 'what to look at',
+        choices: ['kubernetes', 'universal'],
+        default: 'by the other flags, else kubernetes when there is a kubeconfig',
+      },
+      {
+        flags: '--kubeconfig <path>',
+        description: 'Kubernetes: file with the cluster',
+        default: 'KUBECONFIG, ~/.kube/config',
+      },
+      { flags: '--kube-context <name>', description: 'Kubernetes: context of the kubeconfig' },
+      {
+        flags: '-n, --namespace <name>',
+        description: 'Kubernetes: namespace of the control plane',
+        default: 'kong-mesh-system',
+      },
+      { flags: '--wait <duration>', description: 'look again until all is well, at most so long' },
+      {
+        flags: '--fail-on <outcome>',
+        description: 'from which outcome on the exit code is 1',
+        choices: ['fail', 'warn'],
+        default: 'fail',
+      },
+      {
+        flags: '--leaf-expires-in <threshold>',
+        description: 'a leaf with less left fails: a share of its life (20%) or a duration (2h)',
+        default: '15%',
+      },
+      {
+        flags: '--ca-expires-in <threshold>',
+        description: 'a CA with less left fails: a share of its life (20%) or a duration (60d)',
+        default: 'the smaller of 10% and 30d',
+      },
+      { flags: '--issue', description: 'Kubernetes: have each issuer sign a throw-away certificate' },
+      { flags: '-v, --verbose', description: 'show every check' },
+    ],
+    examples: [
+      ['The cluster of the kubeconfig', 'weft check'],
+      ['In a pipeline, after an installation', 'weft check --wait 2m --fail-on warn -o json'],
+      ['A control plane on a machine', 'weft check --cp-address http://localhost:5681'],
+      ['Does every issuer really sign?', 'weft check --issue'],
+    ],
+    load: () => import('./commands/check.ts'),
+  },
+  {
     path: 'cp run',
     summary: 'Run a control plane',
     details: 'Keys and environment variables: docs/reference/control-plane-config.md.',

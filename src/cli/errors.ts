@@ -5,6 +5,8 @@ export const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
 
 export type CliErrorCode =
   | 'usage'
+  /** `check` could not look at anything: exit code 2, unlike a check that failed. */
+  | 'unchecked'
   | 'config'
   | 'input'
   | 'connection'
@@ -88,5 +90,5 @@ export function reportError(thrown: unknown, io: CliIo, json: boolean): number {
   const text = json ? errorJson(error) : errorText(error);
   const coloured = io.interactive && !json && !io.env['NO_COLOR'];
   io.stderr(coloured ? text.replace(/^error:/, '\u001b[31merror:\u001b[39m') : text);
-  return error.code === 'usage' ? EXIT.usage : EXIT.failure;
+  return error.code === 'usage' || error.code === 'unchecked' ? EXIT.usage : EXIT.failure;
 }

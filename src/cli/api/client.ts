@@ -29,6 +29,8 @@ export interface ApiRequest {
 export interface ApiResponse {
   readonly status: number;
   readonly text: string;
+  /** Header `date`: the clock of the other side, to the second. */
+  readonly date?: string | undefined;
 }
 
 /** Talks to the REST API of a control plane. */
@@ -108,7 +110,7 @@ async function answerOf(sent: ClientRequest, body: string | undefined): Promise<
   const response = await promise;
   let text = '';
   for await (const chunk of response.setEncoding('utf8')) text += chunk;
-  return { status: response.statusCode ?? 0, text };
+  return { status: response.statusCode ?? 0, text, date: response.headers.date };
 }
 
 const TLS_CODES = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|EPROTO$)/;
