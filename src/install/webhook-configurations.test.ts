@@ -52,7 +52,10 @@ describe('webhookConfigurations', () => {
 
   it('checks what people write, and deletions of a Mesh only', () => {
     expect(webhook('validator').rules).toMatchObject([
-      { operations: ['CREATE', 'UPDATE'], resources: ['dataplanes', 'meshes', 'meshtrafficpermissions', 'zones'] },
+      {
+        operations: ['CREATE', 'UPDATE'],
+        resources: ['containerpatches', 'dataplanes', 'meshes', 'meshtrafficpermissions', 'zones'],
+      },
       { operations: ['DELETE'], resources: ['meshes'] },
     ]);
     expect(webhook('owner-reference').rules).toMatchObject([

@@ -7,6 +7,19 @@ export interface NumberRange {
   readonly to: number;
 }
 
+/** Connections of some users to some ports. Neither list is empty. */
+export interface PortsForUids {
+  readonly ports: readonly NumberRange[];
+  readonly uids: readonly NumberRange[];
+}
+
+/** What the parsers here take, for messages: "it takes ...". */
+export const RANGE_FORMS = {
+  ports: 'ports from 1 to 65535 and ranges of them, such as 22,8000-8100',
+  cidrs: 'IP addresses and CIDRs, such as 10.0.0.0/8,192.0.2.1,fd00::/8',
+  portsForUids: '[protocol:]ports:uids, several with ; between, such as 443:1000-2000;tcp:80,8080:0',
+} as const;
+
 export const LARGEST_PORT = 65_535;
 /** Linux keeps -1 for "nobody asked". */
 export const LARGEST_UID = 4_294_967_294;
@@ -49,6 +62,22 @@ export function mergeRanges(ranges: readonly NumberRange[]): readonly NumberRang
 export function rangeText({ from, to }: NumberRange, separator = '-'): string {
   return from === to ? String(from) : `${from}${separator}${to}`;
 }
+
+/** `443:1000-2000;tcp:80:0`; UDP is not redirected, so entries for it ask for nothing. `undefined` when an entry is of another form. */
+export function parsePortsForUids(text: string): readonly PortsForUids[] | undefined {
+  const found: PortsForUids[] = [];
+  for (const entry of text.split(';').map((part) => part.trim())) {
+    if (entry === '') continue;
+    const [uidText = '', portText = '', protocol = '*', ...rest] = entry.split(':').reverse();
+    const uids = parseRanges(uidText, 0, LARGEST_UID);
+    const ports = portText === '*' ? EVERY_PORT : parsePortRanges(portText);
+    if (!uids?.length || !ports?.length || !/^(?:tcp|udp|\*)$/.test(protocol) || rest.length > 0) return undefined;
+    if (protocol !== 'udp') found.push({ ports, uids });
+  }
+  return found;
+}
+
+const EVERY_PORT: readonly NumberRange[] = [{ from: 1, to: LARGEST_PORT }];
 
 /** `10.0.0.0/8,fd00::/8,192.0.2.1` as a list; `undefined` when a part is neither an address nor a CIDR. */
 export function parseCidrs(text: string): readonly string[] | undefined {

@@ -32,6 +32,8 @@ export interface Kind<Spec = unknown> {
   readonly readOnly: boolean;
   /** Never served by REST, never synced: the control plane's own records. */
   readonly internal: boolean;
+  /** Means something on Kubernetes only: an object of the cluster without a REST path. Absent: false. */
+  readonly onlyKubernetes?: boolean;
   /** Left out of a federation export. */
   readonly includeInFederation: boolean;
   /** A zone never makes one (Mesh, MeshInsight, ServiceInsight): no origin, zone and env labels. Absent: false. */

@@ -4,7 +4,7 @@ import type { Kind } from './kind.ts';
 export interface Registry {
   /** `undefined`: no kind of this name. */
   byType(type: string): Kind | undefined;
-  /** Also finds aliases (`global-secrets`). `undefined` for internal kinds: they have no REST path. */
+  /** Also finds aliases (`global-secrets`). `undefined` for internal kinds and those of Kubernetes only: they have no REST path. */
   byPath(path: string): Kind | undefined;
   /** Every kind, internal ones included, sorted by type. */
   list(): readonly Kind[];
@@ -16,7 +16,7 @@ export function createRegistry(kinds: readonly Kind[]): Registry {
   const paths = new Map<string, Kind>();
   for (const kind of kinds) {
     addOnce(types, kind.type, kind);
-    if (kind.internal) continue;
+    if (kind.internal || kind.onlyKubernetes === true) continue;
     for (const path of [kind.path, ...kind.pathAliases]) addOnce(paths, path, kind);
   }
   const sorted = [...kinds].sort((a, b) => (a.type < b.type ? -1 : 1));

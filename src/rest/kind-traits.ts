@@ -56,5 +56,5 @@ export function acrossMeshesPaths(kind: Kind): readonly string[] {
 
 /** Kinds with routes of their own, sorted by type. */
 export function servedKinds(registry: Registry): readonly Kind[] {
-  return registry.list().filter((kind) => !kind.internal);
+  return registry.list().filter((kind) => !kind.internal && kind.onlyKubernetes !== true);
 }

@@ -1,4 +1,4 @@
-import type { NumberRange } from '../lib/ranges.ts';
+import type { NumberRange, PortsForUids } from '../lib/ranges.ts';
 
 /**
  * What is redirected on one machine or in one Pod. Complete and checked: the rules are built from it as it stands. Names and defaults follow
@@ -33,12 +33,6 @@ export interface OutboundRedirect {
   /** Destinations that are reached directly. */
   readonly excludeIps: readonly string[];
   readonly excludePortsForUids: readonly PortsForUids[];
-}
-
-/** Connections of some users to some ports. Neither list is empty. */
-export interface PortsForUids {
-  readonly ports: readonly NumberRange[];
-  readonly uids: readonly NumberRange[];
 }
 
 /** Source address of Envoy's connections to its application, which must not be redirected again. Source: Kuma 2.11 `InPassThroughIPv4`, `InPassThroughIPv6`. */

@@ -2,12 +2,12 @@
 import {
   LARGEST_PORT,
   LARGEST_UID,
-  type NumberRange,
   parseCidrs,
   parsePortRanges,
-  parseRanges,
+  parsePortsForUids,
+  RANGE_FORMS,
 } from '../lib/ranges.ts';
-import type { PortsForUids, RedirectConfig } from './config.ts';
+import type { RedirectConfig } from './config.ts';
 
 /** Raw values as flags give them; absent is the default. Source of names, forms and defaults: Kuma 2.11 `kumactl install transparent-proxy`. */
 export interface RedirectOptions {
@@ -33,10 +33,6 @@ export interface RedirectProblem {
   readonly wanted: string;
 }
 
-export const PORTS_FORM = 'ports from 1 to 65535 and ranges of them, such as 22,8000-8100';
-export const CIDRS_FORM = 'IP addresses and CIDRs, such as 10.0.0.0/8,192.0.2.1,fd00::/8';
-export const PORTS_FOR_UIDS_FORM = '[protocol:]ports:uids, several with ; between, such as 443:1000-2000;tcp:80,8080:0';
-
 /** The configuration, or everything that is wrong with the options. */
 export function parseRedirectOptions(
   options: RedirectOptions,
@@ -58,8 +54,8 @@ export function parseRedirectOptions(
     read(option, standard, 'a port from 1 to 65535', (text) => number(text, 1, LARGEST_PORT)) ?? 0;
   const id = (option: keyof RedirectOptions) =>
     read(option, '5678', `a number from 1 to ${LARGEST_UID}`, (text) => number(text, 1, LARGEST_UID)) ?? 0;
-  const ports = (option: keyof RedirectOptions) => read(option, '', PORTS_FORM, parsePortRanges) ?? [];
-  const ips = (option: keyof RedirectOptions) => read(option, '', CIDRS_FORM, parseCidrs) ?? [];
+  const ports = (option: keyof RedirectOptions) => read(option, '', RANGE_FORMS.ports, parsePortRanges) ?? [];
+  const ips = (option: keyof RedirectOptions) => read(option, '', RANGE_FORMS.cidrs, parseCidrs) ?? [];
   const flag = (option: keyof RedirectOptions, standard: string) =>
     read(option, standard, 'true or false', boolean) ?? false;
   const config: RedirectConfig = {
@@ -76,29 +72,13 @@ export function parseRedirectOptions(
       port: port('redirectOutboundPort', '15001'),
       excludePorts: ports('excludeOutboundPorts'),
       excludeIps: ips('excludeOutboundIps'),
-      excludePortsForUids: read('excludeOutboundPortsForUids', '', PORTS_FOR_UIDS_FORM, parsePortsForUids) ?? [],
+      excludePortsForUids: read('excludeOutboundPortsForUids', '', RANGE_FORMS.portsForUids, parsePortsForUids) ?? [],
     },
     ipFamilyMode: read('ipFamilyMode', 'dualstack', 'dualstack or ipv4', familyMode) ?? 'dualstack',
     dropInvalidPackets: flag('dropInvalidPackets', 'false'),
   };
   return problems.length > 0 ? { problems } : { config };
 }
-
-/** `443:1000-2000;tcp:80:0`; UDP is not redirected, so entries for it ask for nothing. `undefined` when an entry is of another form. */
-export function parsePortsForUids(text: string): readonly PortsForUids[] | undefined {
-  const found: PortsForUids[] = [];
-  for (const entry of text.split(';').map((part) => part.trim())) {
-    if (entry === '') continue;
-    const [uidText = '', portText = '', protocol = '*', ...rest] = entry.split(':').reverse();
-    const uids = parseRanges(uidText, 0, LARGEST_UID);
-    const ports = portText === '*' ? EVERY_PORT : parsePortRanges(portText);
-    if (!uids?.length || !ports?.length || !/^(?:tcp|udp|\*)$/.test(protocol) || rest.length > 0) return undefined;
-    if (protocol !== 'udp') found.push({ ports, uids });
-  }
-  return found;
-}
-
-const EVERY_PORT: readonly NumberRange[] = [{ from: 1, to: LARGEST_PORT }];
 
 function number(text: string, least: number, most: number): number | undefined {
   const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;

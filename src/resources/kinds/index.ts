@@ -1,5 +1,6 @@
 import type { Kind } from '../kind.ts';
 import { configKind } from './config.ts';
+import { containerPatchKind } from './container-patch.ts';
 import { dataplaneKind } from './dataplane.ts';
 import { dataplaneInsightKind } from './dataplane-insight.ts';
 import { globalSecretKind } from './global-secret.ts';
@@ -21,5 +22,6 @@ export const coreKinds: readonly Kind[] = [
   globalSecretKind,
   zoneKind,
   configKind,
+  containerPatchKind,
   sealedLeafKind,
 ];
