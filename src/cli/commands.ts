@@ -1,6 +1,7 @@
 /** Every command of `weft`, as data: help, `docs/reference/cli.md` and completion are made of it. Code is loaded when a command runs. */
 import type { CommandSpec, OptionSpec } from './command.ts';
 import { GENERATE_COMMANDS } from './commands-generate.ts';
+import { INSTALL_COMMANDS } from './commands-install.ts';
 import { TRANSPARENT_PROXY_COMMANDS } from './commands-transparent-proxy.ts';
 
 export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
@@ -43,7 +44,10 @@ export const GROUPS: Readonly<
   dp: { summary: 'Run a data plane proxy', examples: [['See its flags', 'weft dp run --help']] },
   install: {
     summary: 'Install parts of the mesh',
-    examples: [['Redirect the traffic of this machine to its proxy', 'weft install transparent-proxy']],
+    examples: [
+      ['A control plane on Kubernetes', 'weft install control-plane | kubectl apply --server-side -f -'],
+      ['Redirect the traffic of this machine to its proxy', 'weft install transparent-proxy'],
+    ],
   },
   uninstall: {
     summary: 'Take away what install made',
@@ -365,13 +369,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     // `main` has run it already, without this module: see there.
     load: () => import('./commands/dp-run.ts'),
   },
-  {
-    path: 'install crds',
-    summary: 'Print the CustomResourceDefinitions of every kind',
-    details: 'Server-side, because the definitions are longer than what a client-side apply can remember.',
-    examples: [['Into the cluster of the kubeconfig', 'weft install crds | kubectl apply --server-side -f -']],
-    load: () => import('./commands/install-crds.ts'),
-  },
+  ...INSTALL_COMMANDS,
   ...TRANSPARENT_PROXY_COMMANDS,
   ...resourceCommands,
   ...GENERATE_COMMANDS,

@@ -247,7 +247,6 @@ function environment(): Template {
     KUMA_API_SERVER_AUTHN_LOCALHOST_IS_ADMIN: 'false',
     KUMA_API_SERVER_READ_ONLY: 'true',
     KUMA_DEFAULTS_SKIP_MESH_CREATION: text`${V.controlPlane.defaults.skipMeshCreation}`,
-    KUMA_DP_SERVER_AUTHN_DP_PROXY_TYPE: 'serviceAccountToken',
     KUMA_ENVIRONMENT: 'kubernetes',
     KUMA_GENERAL_WORK_DIR: WORK_FOLDER,
     KUMA_INJECTOR_INIT_CONTAINER_IMAGE: proxyImage,

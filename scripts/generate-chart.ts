@@ -1,0 +1,15 @@
+/** Writes deploy/helm/weft from src/install: `node scripts/generate-chart.ts`. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { VERSION } from '../src/control-plane/version.ts';
+import { chartFiles } from '../src/install/chart.ts';
+import { crds } from '../src/k8s/api/crds.ts';
+import { policyKinds } from '../src/policies/index.ts';
+import { coreKinds } from '../src/resources/kinds/index.ts';
+
+const folder = join(import.meta.dirname, '../deploy/helm/weft');
+rmSync(folder, { recursive: true, force: true });
+for (const [path, text] of chartFiles({ version: VERSION, crds: crds([...coreKinds, ...policyKinds]) })) {
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  writeFileSync(join(folder, path), text);
+}
