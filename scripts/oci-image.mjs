@@ -1,195 +1,195 @@
 /**
- * OCI image archives without a container engine: folders become layers, layers and a configuration an archive that containerd, podman, skopeo and
- * `docker load` (25 or newer) read. The same folders give the same bytes: entries are sorted, times are fixed, everything belongs to root.
- *
- *   node scripts/oci-image.mjs --name docker.io/weft/pause:1 --out pause.tar --layer FOLDER [--layer FOLDER] [--config config.json]
- *
- * Needs GNU tar. A compressed layer is kept in `cache` by the hash of its content, so an unchanged one is compressed once.
+ * Makes container images without a container engine: one folder becomes one image in one tar file, an OCI image layout (image-spec v1.1) that
+ * `ctr images import`, `docker load`, `podman load` and `skopeo` read. Equal input gives equal bytes: entries are sorted, all belong to root,
+ * and all times are 1970.
  */
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  createReadStream,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { parseArgs } from 'node:util';
-import { createGzip } from 'node:zlib';
+import { createReadStream } from 'node:fs';
+import { lstat, open, readdir, readlink, rm } from 'node:fs/promises';
+import { dirname, join, posix } from 'node:path';
 
-const MEDIA = 'application/vnd.oci.image';
-const EPOCH = '1970-01-01T00:00:00Z';
-const ARCHITECTURE = { x64: 'amd64', arm64: 'arm64' }[process.arch] ?? process.arch;
+const BLOCK = 512;
+const OCI = 'application/vnd.oci.image';
+/** Node's names of processors to Go's, which images use. */
+const ARCHITECTURES = { x64: 'amd64', arm64: 'arm64' };
 
 /**
- * Writes one image. `name` is `registry/repository:tag`; `layers` are folders, the lowest first; `config` is the `config` part of an OCI image
- * configuration (Entrypoint, Cmd, Env, User, WorkingDir, Labels). Gives the digest of the manifest and the size of each compressed layer in bytes.
+ * Writes the image and returns the digest of its manifest (`sha256:…`).
+ * @param {object} image
+ * @param {string} image.name `weft/control-plane:0.1.0`, or with a registry in front
+ * @param {string} image.rootfs folder that becomes `/`; modes and symbolic links are kept, owners are not
+ * @param {object} [image.config] what image-spec's `config` takes: Entrypoint, Cmd, Env, User, WorkingDir, ExposedPorts, Labels
+ * @param {string} [image.architecture] of the programs in it, as Go names it; default this machine's
+ * @param {string} image.output path of the tar file
+ * @returns {Promise<string>}
  */
-export async function writeOciImage({ name, layers, config = {}, out, cache }) {
-  mkdirSync(cache, { recursive: true });
-  mkdirSync(dirname(out), { recursive: true });
-  const packed = [];
-  for (const folder of layers) packed.push(await packLayer(folder, cache));
-  const image = jsonBlob(`${MEDIA}.config.v1+json`, {
-    created: EPOCH,
-    architecture: ARCHITECTURE,
-    os: 'linux',
-    config,
-    rootfs: { type: 'layers', diff_ids: packed.map(({ diffId }) => `sha256:${diffId}`) },
-    history: packed.map(() => ({ created: EPOCH, created_by: 'weft' })),
-  });
-  const manifest = jsonBlob(`${MEDIA}.manifest.v1+json`, {
-    schemaVersion: 2,
-    mediaType: `${MEDIA}.manifest.v1+json`,
-    config: image.descriptor,
-    layers: packed.map(({ digest, size }) => ({
-      mediaType: `${MEDIA}.layer.v1.tar+gzip`,
-      digest: `sha256:${digest}`,
-      size,
-    })),
-  });
-  const index = {
-    schemaVersion: 2,
-    mediaType: `${MEDIA}.index.v1+json`,
-    manifests: [
-      {
-        ...manifest.descriptor,
-        platform: { architecture: ARCHITECTURE, os: 'linux' },
-        annotations: {
-          'io.containerd.image.name': name,
-          'org.opencontainers.image.ref.name': name.slice(name.lastIndexOf(':') + 1),
-        },
-      },
-    ],
-  };
-  await writeArchive(out, [
-    { path: 'oci-layout', text: '{"imageLayoutVersion":"1.0.0"}' },
-    { path: 'index.json', text: JSON.stringify(index) },
-    ...[image, manifest].map(({ digest, text }) => ({ path: `blobs/sha256/${digest}`, text })),
-    ...packed.map(({ digest, file, size }) => ({ path: `blobs/sha256/${digest}`, file, size })),
-  ]);
-  return { digest: manifest.descriptor.digest, layerBytes: packed.map(({ size }) => size) };
-}
-
-/** The folder as a compressed tar in the cache. `diffId` is the hash of the tar, `digest` of the compressed file, both hex. */
-async function packLayer(folder, cache) {
-  const tar = join(cache, `layer-${process.pid}.tar`);
+export async function createOciImage({
+  name,
+  rootfs,
+  config = {},
+  architecture = ARCHITECTURES[process.arch],
+  output,
+}) {
+  const layerFile = `${output}.layer`;
   try {
-    await run('tar', [
-      '--create',
-      `--file=${tar}`,
-      `--directory=${folder}`,
-      '--format=posix',
-      '--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime',
-      '--sort=name',
-      '--mtime=@0',
-      '--owner=0',
-      '--group=0',
-      '--numeric-owner',
-      '--hard-dereference',
-      '.',
-    ]);
-    const diffId = await fileHash(tar);
-    const file = join(cache, `${diffId}.tar.gz`);
-    if (!existsSync(file)) {
-      const partial = `${file}.${process.pid}`;
-      await pipeline(createReadStream(tar), createGzip({ level: 6 }), createWriteStream(partial));
-      renameSync(partial, file);
-    }
-    return { diffId, file, digest: await fileHash(file), size: statSync(file).size };
-  } finally {
-    rmSync(tar, { force: true });
-  }
-}
-
-function jsonBlob(mediaType, value) {
-  const text = JSON.stringify(value);
-  const digest = createHash('sha256').update(text).digest('hex');
-  return { digest, text, descriptor: { mediaType, digest: `sha256:${digest}`, size: Buffer.byteLength(text) } };
-}
-
-/** An uncompressed tar of regular files, whole or not at all. */
-async function writeArchive(out, entries) {
-  const partial = `${out}.${process.pid}`;
-  const stream = createWriteStream(partial);
-  async function* bytes() {
-    for (const entry of entries) {
-      const size = entry.size ?? Buffer.byteLength(entry.text);
-      yield tarHeader(entry.path, size);
-      if (entry.file === undefined) yield Buffer.from(entry.text);
-      else yield* createReadStream(entry.file);
-      yield Buffer.alloc((512 - (size % 512)) % 512);
-    }
-    yield Buffer.alloc(1024);
-  }
-  await pipeline(bytes, stream);
-  renameSync(partial, out);
-}
-
-/** Source: POSIX.1-2001 ustar. */
-function tarHeader(path, size) {
-  const header = Buffer.alloc(512);
-  header.write(path, 0);
-  header.write('0000644\0', 100);
-  header.write('0000000\0', 108);
-  header.write('0000000\0', 116);
-  header.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
-  header.write(`${''.padStart(11, '0')}\0`, 136);
-  header.write('        0', 148);
-  header.write('ustar\x0000', 257);
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return header;
-}
-
-async function fileHash(file) {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
-}
-
-function run(program, args) {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
-    let errors = '';
-    child.stderr.on('data', (chunk) => {
-      errors += chunk;
-    });
-    child.once('error', reject);
-    child.once('close', (code) =>
-      code === 0 ? resolve() : reject(new Error(`${program}: exit ${code}: ${errors.trim()}`)),
-    );
-  });
-}
-
-if (process.argv[1] !== undefined && import.meta.filename === process.argv[1]) {
-  const { values } = parseArgs({
-    options: {
-      name: { type: 'string' },
-      out: { type: 'string' },
-      layer: { type: 'string', multiple: true },
-      config: { type: 'string' },
-      cache: { type: 'string', default: '.cache/images/layers' },
-    },
-  });
-  if (values.name === undefined || values.out === undefined || values.layer === undefined) {
-    process.stderr.write('oci-image: needs --name, --out and at least one --layer\n');
-    process.exitCode = 2;
-  } else {
-    const config = values.config === undefined ? {} : JSON.parse(readFileSync(values.config, 'utf8'));
-    const { digest } = await writeOciImage({
-      name: values.name,
-      layers: values.layer,
+    const layer = await writeTar(layerFile, await folderEntries(rootfs));
+    const json = (value) => Buffer.from(JSON.stringify(value));
+    const image = json({
+      architecture,
+      os: 'linux',
+      created: '1970-01-01T00:00:00Z',
       config,
-      out: values.out,
-      cache: values.cache,
+      rootfs: { type: 'layers', diff_ids: [layer.digest] },
     });
-    process.stdout.write(`${digest}\n`);
+    const manifest = json({
+      schemaVersion: 2,
+      mediaType: `${OCI}.manifest.v1+json`,
+      config: descriptor(`${OCI}.config.v1+json`, image),
+      layers: [{ mediaType: `${OCI}.layer.v1.tar`, digest: layer.digest, size: layer.size }],
+    });
+    const reference = fullName(name);
+    const annotations = {
+      'io.containerd.image.name': reference,
+      'org.opencontainers.image.ref.name': reference.slice(reference.lastIndexOf(':') + 1),
+    };
+    const index = json({
+      schemaVersion: 2,
+      mediaType: `${OCI}.index.v1+json`,
+      manifests: [{ ...descriptor(`${OCI}.manifest.v1+json`, manifest), annotations }],
+    });
+    // For engines that know only Docker's own format.
+    const docker = json([{ Config: blobPath(digestOf(image)), RepoTags: [name], Layers: [blobPath(layer.digest)] }]);
+    await writeTar(output, [
+      { path: 'blobs/', mode: 0o755 },
+      { path: 'blobs/sha256/', mode: 0o755 },
+      ...[image, manifest].map((content) => ({ path: blobPath(digestOf(content)), mode: 0o644, content })),
+      { path: blobPath(layer.digest), mode: 0o644, file: layerFile, size: layer.size },
+      { path: 'index.json', mode: 0o644, content: index },
+      { path: 'manifest.json', mode: 0o644, content: docker },
+      { path: 'oci-layout', mode: 0o644, content: json({ imageLayoutVersion: '1.0.0' }) },
+    ]);
+    return digestOf(manifest);
+  } finally {
+    await rm(layerFile, { force: true });
   }
 }
+
+/** `weft/proxy:1` is `docker.io/weft/proxy:1` to every engine, `proxy:1` is `docker.io/library/proxy:1`. */
+function fullName(name) {
+  const [first, ...rest] = name.split('/');
+  if (rest.length === 0) return `docker.io/library/${name}`;
+  return /[.:]|^localhost$/.test(first) ? name : `docker.io/${name}`;
+}
+
+const digestOf = (content) => `sha256:${createHash('sha256').update(content).digest('hex')}`;
+const blobPath = (digest) => `blobs/${digest.replace(':', '/')}`;
+const descriptor = (mediaType, content) => ({ mediaType, digest: digestOf(content), size: content.length });
+
+/** Everything below `folder` as tar entries, sorted; paths are relative, those of folders end with `/`. */
+async function folderEntries(folder, below = '') {
+  const entries = [];
+  const names = await readdir(join(folder, below));
+  for (const name of names.toSorted()) {
+    const path = posix.join(below, name);
+    const file = join(folder, path);
+    const stat = await lstat(file);
+    const mode = stat.mode & 0o7777;
+    if (stat.isDirectory()) entries.push({ path: `${path}/`, mode }, ...(await folderEntries(folder, path)));
+    else if (stat.isSymbolicLink()) entries.push({ path, mode: 0o777, link: await readlink(file) });
+    else if (stat.isFile()) entries.push({ path, mode, file, size: stat.size });
+    else throw new Error(`put ${file} into an image: it is no file, folder or symbolic link`);
+  }
+  return entries;
+}
+
+/** Writes a tar file (POSIX ustar, with pax headers for what does not fit); returns its size in bytes and its digest. */
+async function writeTar(output, entries) {
+  const hash = createHash('sha256');
+  let size = 0;
+  const handle = await open(output, 'w');
+  const write = async (bytes) => {
+    hash.update(bytes);
+    size += bytes.length;
+    await handle.writeFile(bytes);
+  };
+  try {
+    for (const entry of entries) {
+      const { content, file } = entry;
+      const length = content?.length ?? entry.size ?? 0;
+      for (const header of headers(entry, length)) await write(header);
+      if (content !== undefined) await write(content);
+      if (file !== undefined) {
+        let read = 0;
+        for await (const chunk of createReadStream(file)) {
+          read += chunk.length;
+          await write(chunk);
+        }
+        if (read !== length) throw new Error(`put ${file} into an image: it changed meanwhile`);
+      }
+      await write(padding(length));
+    }
+    await write(Buffer.alloc(2 * BLOCK));
+  } finally {
+    await handle.close();
+  }
+  return { size, digest: `sha256:${hash.digest('hex')}` };
+}
+
+function headers({ path, mode, link = '' }, size) {
+  const type = link !== '' ? '2' : path.endsWith('/') ? '5' : '0';
+  const place = splitPath(path);
+  const records = [
+    ...(place === undefined ? [paxRecord('path', path)] : []),
+    ...(Buffer.byteLength(link) > 100 ? [paxRecord('linkpath', link)] : []),
+  ].join('');
+  const own = header({ ...(place ?? { name: 'long-path', prefix: '' }), mode, size, type, link: link.slice(0, 100) });
+  if (records === '') return [own];
+  const pax = Buffer.from(records);
+  const name = posix.join('PaxHeaders', 'entry');
+  return [
+    header({ name, prefix: '', mode: 0o644, size: pax.length, type: 'x', link: '' }),
+    pax,
+    padding(pax.length),
+    own,
+  ];
+}
+
+/** Where ustar has room for a path: 100 bytes of name, or 155 of prefix before a slash; `undefined` when it does not fit. */
+function splitPath(path) {
+  if (Buffer.byteLength(path) <= 100) return { name: path, prefix: '' };
+  for (let prefix = dirname(path); prefix !== '.'; prefix = dirname(prefix)) {
+    const name = path.slice(prefix.length + 1);
+    if (Buffer.byteLength(name) > 100) return undefined;
+    if (Buffer.byteLength(prefix) <= 155) return { name, prefix };
+  }
+  return undefined;
+}
+
+/** `LENGTH key=value\n`, where LENGTH counts itself. */
+function paxRecord(key, value) {
+  const rest = ` ${key}=${value}\n`;
+  const bytes = Buffer.byteLength(rest);
+  const digits = String(bytes + String(bytes).length).length;
+  return `${bytes + digits}${rest}`;
+}
+
+function header({ name, prefix, mode, size, type, link }) {
+  const block = Buffer.alloc(BLOCK);
+  const octal = (value, at, length) => block.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1');
+  block.write(name, 0);
+  octal(mode, 100, 8);
+  octal(0, 108, 8);
+  octal(0, 116, 8);
+  octal(size, 124, 12);
+  octal(0, 136, 12);
+  block.write('        ', 148, 'latin1');
+  block.write(type, 156, 'latin1');
+  block.write(link, 157);
+  block.write('ustar\x0000', 257, 'latin1');
+  block.write(prefix, 345);
+  const sum = block.reduce((total, byte) => total + byte, 0);
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return block;
+}
+
+const padding = (length) => Buffer.alloc((BLOCK - (length % BLOCK)) % BLOCK);
