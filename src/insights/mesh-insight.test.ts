@@ -47,6 +47,7 @@ describe('aggregates', () => {
       ['a2', a2],
     ]),
     services: new Map([['a', { name: 'a', protocol: 'tcp', endpoints: [] }]]),
+    vips: new Map(),
     policies: new Map(),
   };
   const insights = new Map([['a1', online('ca-1')]]);

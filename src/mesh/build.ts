@@ -10,6 +10,7 @@ import { endpointsOf, replaceEndpoints } from './endpoints.ts';
 import { commonProtocol, parseProtocol } from './protocol.ts';
 import { sameJson } from './same.ts';
 import type { Endpoint, MeshSnapshot, ServiceView } from './snapshot.ts';
+import { newVips, type ServiceVips } from './vips.ts';
 
 /** One change of the store, as in `store/store.ts`. */
 export type SnapshotChange =
@@ -20,11 +21,17 @@ export type SnapshotChange =
 export interface SnapshotUpdate {
   /** The former snapshot itself when nothing changed. */
   readonly snapshot: MeshSnapshot;
-  /** Services whose `ServiceView` is new or gone. */
+  /** Services whose `ServiceView` or vip is new or gone. */
   readonly changedServices: ReadonlySet<string>;
   /** The Mesh appeared, went, or has another spec or labels. */
   readonly meshChanged: boolean;
   readonly policiesChanged: boolean;
+}
+
+/** Vips for the services of the mesh, and the services whose vip is another one than at the last call. */
+export interface VipChanges {
+  readonly source: Pick<ServiceVips, 'of'>;
+  readonly changed: ReadonlySet<string>;
 }
 
 const EMPTY_MAP: ReadonlyMap<string, never> = new Map<string, never>();
@@ -38,28 +45,35 @@ export function buildSnapshot(
   previous: MeshSnapshot | undefined,
   name: string,
   changes: readonly SnapshotChange[],
+  vipChanges?: VipChanges,
 ): SnapshotUpdate {
   const base: MeshSnapshot = previous ?? {
     name,
     mesh: undefined,
     dataplanes: EMPTY_MAP,
     services: EMPTY_MAP,
+    vips: EMPTY_MAP,
     policies: EMPTY_MAP,
   };
   const last = lastChanges(changes);
   const mesh = newMesh(base.mesh, last.get('Mesh')?.get(name), last.get('Mesh')?.has(name) ?? false);
   const { dataplanes, touched } = newDataplanes(base.dataplanes, last.get('Dataplane') ?? EMPTY_MAP);
   const { services, changedServices } = newServices(base, dataplanes, touched);
+  const { vips, changed: changedVips } =
+    vipChanges === undefined
+      ? { vips: base.vips, changed: [] }
+      : newVips(base.vips, services, [...changedServices, ...vipChanges.changed], vipChanges.source);
   const policies = newPolicies(base.policies, last);
   const unchanged =
     previous !== undefined &&
     mesh === base.mesh &&
     dataplanes === base.dataplanes &&
     services === base.services &&
+    vips === base.vips &&
     policies === base.policies;
   return {
-    snapshot: unchanged ? previous : { name, mesh, dataplanes, services, policies },
-    changedServices,
+    snapshot: unchanged ? previous : { name, mesh, dataplanes, services, vips, policies },
+    changedServices: new Set([...changedServices, ...changedVips]),
     meshChanged: mesh !== base.mesh,
     policiesChanged: policies !== base.policies,
   };

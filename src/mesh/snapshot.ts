@@ -1,6 +1,7 @@
 import type { DataplaneSpec } from '../resources/kinds/dataplane.ts';
 import type { MeshSpec } from '../resources/kinds/mesh.ts';
 import type { Resource } from '../resources/resource.ts';
+import type { ServiceVip } from './vips.ts';
 
 export type Protocol = 'tcp' | 'http' | 'http2' | 'grpc' | 'kafka';
 
@@ -37,6 +38,8 @@ export interface MeshSnapshot {
   readonly mesh: Resource<MeshSpec> | undefined;
   readonly dataplanes: ReadonlyMap<string, Resource<DataplaneSpec>>;
   readonly services: ReadonlyMap<string, ServiceView>;
+  /** Addresses of services that proxies take connections for, besides their outbounds. Empty but on Kubernetes; only of services in `services`. */
+  readonly vips: ReadonlyMap<string, ServiceVip>;
   /** Policy kind to its policies, sorted by name; shadow policies included. */
   readonly policies: ReadonlyMap<string, readonly Resource[]>;
 }

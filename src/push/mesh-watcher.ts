@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { buildSnapshot, type SnapshotUpdate } from '../mesh/build.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
+import type { ServiceVips } from '../mesh/vips.ts';
 import type { Change, ResourceStore } from '../store/store.ts';
 
 /** One mesh after a batch of changes. */
@@ -15,6 +16,8 @@ export interface MeshWatcherOptions {
   readonly store: ResourceStore;
   /** Kinds that reach Envoy: Mesh, Dataplane and the policies. */
   readonly types: readonly string[];
+  /** Addresses of services that come from elsewhere than the store. */
+  readonly vips?: ServiceVips;
   readonly clock: Clock;
   readonly log: Logger;
   /** Changes that follow each other within this time become one update. Milliseconds. */
@@ -44,17 +47,26 @@ export function createMeshWatcher(options: MeshWatcherOptions): MeshWatcher {
   const snapshots = new Map<string, MeshSnapshot>();
   const listeners = new Set<(update: MeshUpdate) => void>();
   let pending: Change[] = [];
+  let pendingVips = new Set<string>();
   let firstPendingAt = 0;
   let timer: Timer | undefined;
   let syncSeen = false;
   const { promise: synced, resolve: resolveSynced } = Promise.withResolvers<void>();
 
   function collect(batch: readonly Change[]): void {
-    if (pending.length === 0) firstPendingAt = clock.monotonic();
+    startWaiting();
     for (const change of batch) {
       if (change.op === 'synced') syncSeen = true;
       else pending.push(change);
     }
+    applySoon();
+  }
+
+  function startWaiting(): void {
+    if (pending.length === 0 && pendingVips.size === 0) firstPendingAt = clock.monotonic();
+  }
+
+  function applySoon(): void {
     timer?.cancel();
     const waited = clock.monotonic() - firstPendingAt;
     timer = clock.after(Math.max(0, Math.min(quietMs, longestWaitMs - waited)), apply);
@@ -63,9 +75,13 @@ export function createMeshWatcher(options: MeshWatcherOptions): MeshWatcher {
   function apply(): void {
     timer = undefined;
     const changes = pending;
+    const vipChanges = options.vips && { source: options.vips, changed: pendingVips };
+    const groups = groupByMesh(changes);
+    for (const mesh of meshesOf(pendingVips)) if (!groups.has(mesh)) groups.set(mesh, []);
     pending = [];
-    for (const [mesh, ofMesh] of groupByMesh(changes)) {
-      const update = buildSnapshot(snapshots.get(mesh), mesh, ofMesh);
+    pendingVips = new Set();
+    for (const [mesh, ofMesh] of groups) {
+      const update = buildSnapshot(snapshots.get(mesh), mesh, ofMesh, vipChanges);
       const { snapshot } = update;
       const empty = snapshot.mesh === undefined && snapshot.dataplanes.size === 0;
       if (empty) snapshots.delete(mesh);
@@ -78,6 +94,14 @@ export function createMeshWatcher(options: MeshWatcherOptions): MeshWatcher {
     if (syncSeen) resolveSynced();
   }
 
+  /** Meshes that one of these services is in. */
+  function meshesOf(services: ReadonlySet<string>): readonly string[] {
+    if (services.size === 0) return [];
+    return [...snapshots]
+      .filter(([, snapshot]) => [...services].some((service) => snapshot.services.has(service)))
+      .map(([mesh]) => mesh);
+  }
+
   return {
     snapshot: (mesh) => snapshots.get(mesh),
     snapshots: () => snapshots,
@@ -87,6 +111,11 @@ export function createMeshWatcher(options: MeshWatcherOptions): MeshWatcher {
       return () => listeners.delete(listener);
     },
     async run(signal) {
+      const unsubscribe = options.vips?.subscribe((services) => {
+        startWaiting();
+        for (const service of services) pendingVips.add(service);
+        applySoon();
+      });
       while (!signal.aborted) {
         try {
           for await (const batch of store.watch({ types: options.types, signal })) collect(batch);
@@ -96,6 +125,7 @@ export function createMeshWatcher(options: MeshWatcherOptions): MeshWatcher {
         }
         if (!signal.aborted) await new Promise<void>((resolve) => void clock.after(1000, resolve));
       }
+      unsubscribe?.();
       timer?.cancel();
     },
   };

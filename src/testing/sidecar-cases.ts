@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { buildSnapshot } from '../mesh/build.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
+import type { ServiceVip } from '../mesh/vips.ts';
 import type { Resource } from '../resources/resource.ts';
 import {
   type AdminTls,
@@ -24,6 +25,8 @@ interface CaseHead {
   readonly metadata?: Partial<ProxyMetadata>;
   readonly zone?: string;
   readonly shadow?: boolean;
+  /** Addresses of Services, as on Kubernetes. */
+  readonly vips?: Readonly<Record<string, ServiceVip>>;
 }
 
 export interface SidecarCase {
@@ -56,7 +59,7 @@ export const PLAIN_METADATA: ProxyMetadata = {
 
 /** Configuration of a case, made with a new cache. */
 export function generateCase({ head, resources }: SidecarCase, adminTls: AdminTls | undefined): Generated {
-  const snapshot = snapshotOf(resources, head.mesh);
+  const snapshot = snapshotOf(resources, head.mesh, head.vips);
   const options: GenerationCacheOptions = { adminTls, ...(head.zone === undefined ? {} : { zone: head.zone }) };
   return generateSidecar(
     { dataplane: snapshot.dataplanes.get(head.proxy)!, metadata: { ...PLAIN_METADATA, ...head.metadata } },
@@ -66,11 +69,16 @@ export function generateCase({ head, resources }: SidecarCase, adminTls: AdminTl
   );
 }
 
-export function snapshotOf(resources: readonly Resource[], mesh = 'default'): MeshSnapshot {
+export function snapshotOf(
+  resources: readonly Resource[],
+  mesh = 'default',
+  vips: Readonly<Record<string, ServiceVip>> = {},
+): MeshSnapshot {
   return buildSnapshot(
     undefined,
     mesh,
     resources.map((resource) => ({ op: 'upsert', resource })),
+    { source: { of: (service) => vips[service] }, changed: new Set() },
   ).snapshot;
 }
 

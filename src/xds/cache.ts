@@ -1,7 +1,7 @@
 import { DEFAULT_INTERNAL_CIDRS } from '../envoy/address.ts';
 import type { FilterInit } from '../envoy/filters.ts';
 import type { TransportSocketInit } from '../envoy/tls.ts';
-import type { Endpoint, ServiceView } from '../mesh/snapshot.ts';
+import type { Endpoint, MeshSnapshot, ServiceView } from '../mesh/snapshot.ts';
 import type { InboundPermissions } from '../policies/mesh-traffic-permission/rules.ts';
 import type { DataplaneInbound, DataplaneOutbound, DataplaneSpec } from '../resources/kinds/dataplane.ts';
 import type { MeshSpec } from '../resources/kinds/mesh.ts';
@@ -10,6 +10,8 @@ import type { EncodedResource } from '../xds-server/xds.ts';
 import type { AdminTls, Generated, GenerationCache, ProxyMetadata } from './generate.ts';
 import { createInternPool, createRecentMap, type InternPool, type RecentMap } from './intern-pool.ts';
 import type { MeshFeatures } from './mesh-features.ts';
+import type { Layers } from './resource-set.ts';
+import type { VipMemo } from './sidecar/vip-outbounds.ts';
 
 /**
  * What generation remembers. Everything here can be lost without changing a result: it only saves time and makes equal things one object.
@@ -34,6 +36,9 @@ export interface GenerationMemos {
   readonly sockets: RecentMap<TransportSocketInit>;
   readonly inbounds: WeakMap<DataplaneInbound, InboundMemo>;
   readonly outbounds: WeakMap<DataplaneOutbound, OutboundTraits>;
+  /** The last outbounds of services by their addresses, by mesh and reach. */
+  readonly vips: RecentMap<VipMemo>;
+  readonly layers: Layers;
   /** The last result of each connected proxy. */
   readonly proxies: WeakMap<ProxyMetadata, ProxyMemo>;
 }
@@ -73,6 +78,9 @@ export interface ProxyMemo {
   readonly policies: readonly Resource[];
   readonly views: ReadonlyMap<string, ServiceView | undefined>;
   readonly inPlainText: string;
+  /** What a proxy that reaches all services depends on. */
+  readonly services: MeshSnapshot['services'];
+  readonly vips: MeshSnapshot['vips'];
   readonly generated: Generated;
 }
 
@@ -89,6 +97,7 @@ export interface GenerationCacheOptions {
 export const MASKED_ADMIN_TLS: AdminTls = { caPem: 'CA', certPem: 'CERT', keyPem: 'KEY' };
 
 const CHAINS = 4096;
+const REACHES = 1024;
 
 /** One per control plane, and one more with `MASKED_ADMIN_TLS` for configurations that are shown. */
 export function createGenerationCache(options: GenerationCacheOptions): GenerationCache {
@@ -109,6 +118,8 @@ export function createGenerationCache(options: GenerationCacheOptions): Generati
       sockets: createRecentMap(CHAINS),
       inbounds: new WeakMap(),
       outbounds: new WeakMap(),
+      vips: createRecentMap(REACHES),
+      layers: new WeakMap(),
       proxies: new WeakMap(),
     },
   };

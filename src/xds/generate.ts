@@ -13,6 +13,7 @@ import { addInbounds } from './sidecar/inbound.ts';
 import { addOutbounds } from './sidecar/outbound.ts';
 import { addPassthrough } from './sidecar/passthrough.ts';
 import { addProbes } from './sidecar/probes.ts';
+import { addVipOutbounds } from './sidecar/vip-outbounds.ts';
 
 export { createGenerationCache, type GenerationCacheOptions, MASKED_ADMIN_TLS } from './cache.ts';
 export { GenerateError } from './error.ts';
@@ -48,7 +49,7 @@ export interface ProxyInput {
 export interface Generated {
   /** Clusters, endpoints, listeners, routes. No secrets: they are added per proxy by `identitySecret` and `trustBundleSecret`. */
   readonly resources: ResourceSet;
-  /** `kuma.io/service` values whose endpoints are in it; a change of another service can't change the result. `all`: pass-through of everything (transparent proxy without reachable services). */
+  /** `kuma.io/service` values whose endpoints are in it; a change of another service can't change the result. `all`: those of every service of the mesh (transparent proxy without reachable services). */
   readonly services: ReadonlySet<string> | 'all';
 }
 
@@ -124,7 +125,9 @@ export function generateSidecar(
       features: mesh,
       policies: permissions,
       views: viewsOf(generated.services, snapshot),
-      inPlainText: inPlainText(generated.services, clientTls),
+      inPlainText: inPlainText(generated.services, snapshot, clientTls),
+      services: snapshot.services,
+      vips: snapshot.vips,
       generated,
     });
   }
@@ -138,17 +141,18 @@ function generate(context: SidecarContext, before: Generated | undefined): Gener
       `generate configuration of dataplane "${context.dataplane.meta.name}": builtin gateways are not supported`,
     );
   }
-  const out = createResourceCollector();
+  const out = createResourceCollector(context.cache.memos.layers);
   const services = new Set<string>();
   addAdmin(context, out);
   addPassthrough(context, out);
   addInbounds(context, out);
   addOutbounds(context, out, services);
-  const direct = addDirectAccess(context, out);
+  const vips = addVipOutbounds(context, out);
+  const direct = addDirectAccess(context, out, vips.places);
   addProbes(context, out);
-  if (direct !== 'all') for (const service of direct) services.add(service);
+  for (const some of [vips.services, direct]) if (some !== 'all') for (const service of some) services.add(service);
   const resources = out.finish(before?.resources);
-  const used = direct === 'all' ? 'all' : services;
+  const used = direct === 'all' || vips.services === 'all' ? 'all' : services;
   if (before !== undefined && resources === before.resources && sameServices(used, before.services)) return before;
   return { resources, services: used };
 }
@@ -163,10 +167,10 @@ function isCurrent(
   clientTls: SidecarContext['clientTls'],
 ): boolean {
   if (memo.spec !== dataplane.spec || memo.labels !== dataplane.meta.labels) return false;
-  if (memo.features.key !== mesh.key || memo.policies !== permissions || memo.generated.services === 'all')
-    return false;
+  if (memo.features.key !== mesh.key || memo.policies !== permissions || memo.vips !== snapshot.vips) return false;
+  if (memo.generated.services === 'all' && memo.services !== snapshot.services) return false;
   for (const [service, view] of memo.views) if (snapshot.services.get(service) !== view) return false;
-  return memo.inPlainText === inPlainText(memo.generated.services, clientTls);
+  return memo.inPlainText === inPlainText(memo.generated.services, snapshot, clientTls);
 }
 
 function clientTlsOf({ mtls }: MeshFeatures, tlsReady: GenerateOptions['tlsReady']): SidecarContext['clientTls'] {
@@ -183,8 +187,13 @@ function clientTlsOf({ mtls }: MeshFeatures, tlsReady: GenerateOptions['tlsReady
 }
 
 /** The used services that are spoken to without TLS, as text to compare. */
-function inPlainText(services: Generated['services'], clientTls: SidecarContext['clientTls']): string {
-  return services === 'all' ? '' : [...services].filter((service) => !clientTls(service)).join('|');
+function inPlainText(
+  services: Generated['services'],
+  snapshot: MeshSnapshot,
+  clientTls: SidecarContext['clientTls'],
+): string {
+  const used = services === 'all' ? snapshot.services.keys() : services;
+  return [...used].filter((service) => !clientTls(service)).join('|');
 }
 
 function viewsOf(

@@ -9,8 +9,12 @@ import type { Endpoint } from '../../mesh/snapshot.ts';
 import type { ResourceCollector } from '../resource-set.ts';
 import type { SidecarContext } from './context.ts';
 
-/** Adds a listener for each instance of `directAccessServices`. Returns the services it looked at. */
-export function addDirectAccess(context: SidecarContext, out: ResourceCollector): readonly string[] | 'all' {
+/** Adds a listener for each instance of `directAccessServices` that is at none of the `places` (`host:port`). Returns the services it looked at. */
+export function addDirectAccess(
+  context: SidecarContext,
+  out: ResourceCollector,
+  places: ReadonlySet<string>,
+): readonly string[] | 'all' {
   const { networking, redirect, mesh, cache } = context;
   const wanted = networking.transparentProxying?.directAccessServices ?? [];
   if (!redirect.inbound || wanted.length === 0) return [];
@@ -27,7 +31,7 @@ export function addDirectAccess(context: SidecarContext, out: ResourceCollector)
   const taken = new Set((networking.outbound ?? []).map((one) => hostPort(one.address || '127.0.0.1', one.port)));
   for (const { address, port } of instances(context, wanted)) {
     const place = hostPort(address, port);
-    if (taken.has(place)) continue;
+    if (taken.has(place) || places.has(place)) continue;
     taken.add(place);
     const name = `direct_access_${address}:${port}`;
     out.add(

@@ -39,6 +39,12 @@ export function addOutbounds(context: SidecarContext, out: ResourceCollector, se
   }
 }
 
+/** Adds one that stands in no Dataplane. Throws `GenerateError`. */
+export function addTaggedOutbound(context: SidecarContext, out: ResourceCollector, outbound: DataplaneOutbound): void {
+  const field = `outbound to ${outbound.tags?.[SERVICE_TAG]}`;
+  addOutbound(context, out, outboundTraits(context, outbound, field), field);
+}
+
 function outboundTraits({ cache }: SidecarContext, outbound: DataplaneOutbound, field: string): OutboundTraits {
   const known = cache.memos.outbounds.get(outbound);
   if (known !== undefined) return known;
@@ -62,7 +68,6 @@ function outboundTraits({ cache }: SidecarContext, outbound: DataplaneOutbound, 
 function addOutbound(context: SidecarContext, out: ResourceCollector, traits: OutboundTraits, field: string): void {
   const view = context.snapshot.services.get(traits.service);
   const protocol = view?.protocol ?? 'tcp';
-  out.add(RESOURCE_TYPE.listener, outboundListener(context, traits, protocol));
   const endpoints = view?.endpoints ?? NO_ENDPOINTS;
   const targets = healthyTargets(endpoints, traits.subset);
   if (targets.every((target) => isIpAddress(target.address))) {
@@ -71,6 +76,7 @@ function addOutbound(context: SidecarContext, out: ResourceCollector, traits: Ou
   } else {
     out.add(RESOURCE_TYPE.cluster, dnsCluster(context, traits, protocol, endpoints, targets, field));
   }
+  out.add(RESOURCE_TYPE.listener, outboundListener(context, traits, protocol));
 }
 
 const NO_ENDPOINTS: readonly Endpoint[] = [];
