@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { callAdmin } from '../dataplane/envoy-admin.ts';
 import { lookUpProgram } from '../dataplane/machine.ts';
 import { waitFor } from '../lib/wait.ts';
 import { callHttp, createDemoApi, type DemoApi } from './api.ts';
@@ -92,7 +93,10 @@ export async function createDemoMesh(options: DemoMeshOptions): Promise<DemoMesh
     ports,
     api,
     failed: fail.promise,
-    proxies: Object.keys(dataplanes).map((name) => ({ name, adminSocket: join(dir, name, 'admin.sock') })),
+    proxies: Object.keys(dataplanes).map((name) => ({
+      name,
+      certificates: () => callAdmin(join(dir, name, 'admin.sock'), 'GET', '/certs', 2000).then(({ body }) => body),
+    })),
     async startControlPlane() {
       const file = join(dir, 'control-plane.yaml');
       writeFileSync(file, JSON.stringify(controlPlaneConfig(ports, join(dir, 'control-plane')), null, 2));

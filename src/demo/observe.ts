@@ -1,7 +1,3 @@
-import { callAdmin } from '../dataplane/envoy-admin.ts';
-import type { DemoApi } from './api.ts';
-import { MESH } from './documents.ts';
-
 /** One leaf as Envoy holds it. Serial in lower-case hex. */
 export interface HeldCertificate {
   readonly serial: string;
@@ -13,6 +9,7 @@ export interface HeldCertificate {
 
 /** What the control plane's DataplaneInsight says of a proxy. */
 export interface ProxyInsight {
+  /** As people read it: `builtin/ca-1`; '' while there is none. */
   readonly issuer: string;
   readonly sent: number;
   readonly acknowledged: number;
@@ -30,9 +27,12 @@ export interface ProxyView {
 
 export interface WatchedProxy {
   readonly name: string;
-  /** Unix socket of its Envoy's admin API. */
-  readonly adminSocket: string;
+  /** Answer of its Envoy's admin API to `/certs`. */
+  readonly certificates: () => Promise<string>;
 }
+
+/** Insights by proxy name. */
+export type InsightReader = () => Promise<ReadonlyMap<string, ProxyInsight>>;
 
 /** Certificates over which rotation is counted: each serial that Envoy has presented, seen at every `look`. */
 export interface Observer {
@@ -41,7 +41,7 @@ export interface Observer {
   views(): readonly ProxyView[];
 }
 
-export function createObserver(api: DemoApi, proxies: readonly WatchedProxy[]): Observer {
+export function createObserver(readInsights: InsightReader, proxies: readonly WatchedProxy[]): Observer {
   let views: readonly ProxyView[] = proxies.map(({ name }) => ({
     name,
     certificate: undefined,
@@ -52,13 +52,8 @@ export function createObserver(api: DemoApi, proxies: readonly WatchedProxy[]): 
     views: () => views,
     async look() {
       const [insights, ...held] = await Promise.all([
-        api.get(`/meshes/${MESH}/dataplanes/_overview`).then(readInsights, () => undefined),
-        ...proxies.map(({ adminSocket }) =>
-          callAdmin(adminSocket, 'GET', '/certs', 2000).then(
-            (answer) => readCertificates(answer.body),
-            () => [],
-          ),
-        ),
+        readInsights().catch(() => undefined),
+        ...proxies.map(({ certificates }) => certificates().then(readCertificates, () => [])),
       ]);
       views = views.map((view, index) => nextView(view, held[index] ?? [], insights?.get(view.name)));
       return views;
@@ -116,26 +111,30 @@ export function readCertificates(body: string): HeldCertificate[] {
 }
 
 /** Insights by proxy name out of a list of DataplaneOverviews (kuma-compat 5.2). */
-export function readInsights(overviews: unknown): Map<string, ProxyInsight> {
-  const { items = [] } = overviews as { items?: { name: string; dataplaneInsight?: OverviewInsight }[] };
+export function readOverviews(overviews: unknown): Map<string, ProxyInsight> {
+  const { items = [] } = overviews as { items?: { name: string; dataplaneInsight?: InsightSpec }[] };
   return new Map(
     items.map(({ name, dataplaneInsight = {} }) => {
-      const total = dataplaneInsight.subscriptions?.at(-1)?.status?.total;
-      const count = (value: string | number | undefined) => Number(value ?? 0);
-      return [
-        name,
-        {
-          issuer: dataplaneInsight.mTLS?.issuedBackend ?? '',
-          sent: count(total?.responsesSent),
-          acknowledged: count(total?.responsesAcknowledged),
-          rejected: count(total?.responsesRejected),
-        },
-      ];
+      const backend = dataplaneInsight.mTLS?.issuedBackend;
+      return [name, readInsight(dataplaneInsight, backend ? `builtin/${backend}` : '')];
     }),
   );
 }
 
-interface OverviewInsight {
+/** Counts of the newest connection. */
+export function readInsight({ subscriptions }: InsightSpec, issuer: string): ProxyInsight {
+  const total = subscriptions?.at(-1)?.status?.total;
+  const count = (value: string | number | undefined) => Number(value ?? 0);
+  return {
+    issuer,
+    sent: count(total?.responsesSent),
+    acknowledged: count(total?.responsesAcknowledged),
+    rejected: count(total?.responsesRejected),
+  };
+}
+
+/** A DataplaneInsight, as far as the demo reads it. */
+export interface InsightSpec {
   readonly mTLS?: { readonly issuedBackend?: string };
   /** 64-bit numbers are texts in proto3 JSON. */
   readonly subscriptions?: readonly {

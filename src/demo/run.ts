@@ -9,15 +9,14 @@
 import { findEnvoy } from '../dataplane/envoy-binary.ts';
 import type { EnvoyBinary } from '../dataplane/envoy-version.ts';
 import { createEnvoyProgress } from '../dataplane/progress.ts';
-import { waitFor } from '../lib/wait.ts';
 import { MESH } from './documents.ts';
 import { DemoError } from './error.ts';
 import { createDemoMesh, type DemoMesh } from './mesh.ts';
-import { createObserver, type Observer, type ProxyView, rotationsOf } from './observe.ts';
+import { createObserver, readOverviews, rotationsOf } from './observe.ts';
 import { tryPlaintext, tryStranger } from './refusals.ts';
-import { createDemoScreen, type DemoScreen, type DemoTerminal } from './screen.ts';
-import { startTraffic, type Traffic, type TrafficReport } from './traffic.ts';
-import { HEADERS, rotationLine, tableRows, trafficLine } from './view.ts';
+import { createDemoScreen, type DemoScreen, type DemoTerminal, timed } from './screen.ts';
+import { startTraffic, type TrafficReport } from './traffic.ts';
+import { watchRotations } from './watch.ts';
 
 export interface DemoOptions {
   /** Stop after so many rotations of every proxy's certificate; `undefined`: run until told to stop. */
@@ -55,11 +54,6 @@ export interface DemoSummary {
   readonly requests: TrafficReport;
 }
 
-const LOOK_EVERY_MS = 250;
-const REPORT_EVERY_MS = 10_000;
-/** Traffic after the last rotation, so that the last leaf is used too. */
-const AFTERMATH_MS = 1000;
-
 /**
  * Runs the demo to its end; then no process and no file of it is left. `undefined`: told to stop before traffic began.
  * Errors: `DemoError`, `DataplaneError` (no Envoy).
@@ -90,8 +84,20 @@ export async function runDemo(options: DemoOptions, surroundings: DemoSurroundin
       keepAlive: true,
     });
     screen.line(`  ${options.requestsPerSecond} requests a second: load → web → Envoy ══ mTLS ══ Envoy → api`);
-    const observer = createObserver(mesh.api, mesh.proxies);
-    const end = await watchRotations({ mesh, observer, traffic, screen, options, surroundings });
+    const readInsights = () => mesh.api.get(`/meshes/${MESH}/dataplanes/_overview`).then(readOverviews);
+    const observer = createObserver(readInsights, mesh.proxies);
+    const { rotations, lifetime, lifetimeMs } = options;
+    const end = await watchRotations({
+      observer,
+      traffic: traffic.report,
+      screen,
+      terminal,
+      rotations,
+      lifetime,
+      lifetimeMs,
+      failed: mesh.failed,
+      signal,
+    });
     const requests = await traffic.stop();
     screen.keep();
     return {
@@ -110,18 +116,6 @@ export async function runDemo(options: DemoOptions, surroundings: DemoSurroundin
     if (signal.aborted) return undefined;
     throw error;
   }
-}
-
-/** Runs a step and shows it with its time. */
-async function timed<T>(
-  screen: DemoScreen,
-  text: string | ((result: T) => string),
-  work: () => Promise<T>,
-): Promise<T> {
-  const startedAt = performance.now();
-  const result = await work();
-  screen.step(typeof text === 'string' ? text : text(result), performance.now() - startedAt);
-  return result;
 }
 
 type Start = Pick<DemoSummary, 'controlPlaneReadyMs' | 'firstAnswerMs' | 'refused'>;
@@ -172,56 +166,4 @@ function reasonOf(outcome: Awaited<ReturnType<typeof tryPlaintext>>, what: strin
     'not_protected',
     `call api with ${what}: it was served (${outcome.answer}), but the mesh is STRICT`,
   );
-}
-
-interface Watch {
-  readonly mesh: DemoMesh;
-  readonly observer: Observer;
-  readonly traffic: Traffic;
-  readonly screen: DemoScreen;
-  readonly options: DemoOptions;
-  readonly surroundings: DemoSurroundings;
-}
-
-/** Shows what happens until enough rotations were seen or the signal aborts. */
-async function watchRotations(watch: Watch): Promise<DemoSummary['end']> {
-  const { mesh, observer, traffic, screen, options, surroundings } = watch;
-  const { signal, terminal } = surroundings;
-  const { rotations = Number.POSITIVE_INFINITY } = options;
-  const giveUpAt = performance.now() + options.lifetimeMs * (rotations + 2) + 30_000;
-  let enoughSince: number | undefined;
-  let reportedAt = performance.now();
-  while (!signal.aborted) {
-    const before = observer.views();
-    const views = await Promise.race([observer.look(), mesh.failed]);
-    for (const view of newlyRotated(before, views)) screen.line(`  ${rotationLine(view, Date.now())}`);
-    screen.draw(
-      `\n${terminal.table(HEADERS, tableRows(views, traffic.report(), Date.now()))}\n${closingHint(options)}`,
-    );
-    const now = performance.now();
-    if (views.every((view) => rotationsOf(view) >= rotations)) enoughSince ??= now;
-    if (enoughSince !== undefined && now - enoughSince >= AFTERMATH_MS) return 'complete';
-    if (now > giveUpAt) {
-      throw new DemoError(
-        'timeout',
-        `wait for ${rotations} rotations of certificates that live ${options.lifetime}: not within ${Math.round(giveUpAt / 1000)} s`,
-      );
-    }
-    if (!terminal.isTTY && now - reportedAt >= REPORT_EVERY_MS) {
-      screen.line(`  ${trafficLine(traffic.report())}`);
-      reportedAt = now;
-    }
-    await waitFor(LOOK_EVERY_MS, signal);
-  }
-  return 'stopped';
-}
-
-function newlyRotated(before: readonly ProxyView[], after: readonly ProxyView[]): readonly ProxyView[] {
-  return after.filter((view, index) => rotationsOf(view) > rotationsOf(before[index]!));
-}
-
-function closingHint({ rotations }: DemoOptions): string {
-  return rotations === undefined
-    ? 'Ctrl-C ends it and leaves nothing behind.'
-    : `Ends after ${rotations} rotations of each certificate.`;
 }

@@ -36,7 +36,7 @@ describe('the table', () => {
   const view = {
     name: 'api-1',
     certificate: { serial: 'bbbbbbbbbbbbbbbb', spiffeId: 'spiffe://default/api', validFrom: 0, expiresAt: 15_000 },
-    insight: { issuer: 'ca-1', sent: 9, acknowledged: 8, rejected: 1 },
+    insight: { issuer: 'builtin/ca-1', sent: 9, acknowledged: 8, rejected: 1 },
     serials: ['aaaaaaaaaaaaaaaa', 'bbbbbbbbbbbbbbbb'],
   };
   const traffic = { sent: 7, ok: 5, failed: 1, outcomes: {}, failures: [], slowestMs: 1 };

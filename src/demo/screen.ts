@@ -50,3 +50,15 @@ export function createDemoScreen(terminal: DemoTerminal): DemoScreen {
     },
   };
 }
+
+/** Runs a step and shows it with its time. */
+export async function timed<T>(
+  screen: DemoScreen,
+  text: string | ((result: T) => string),
+  work: () => Promise<T>,
+): Promise<T> {
+  const startedAt = performance.now();
+  const result = await work();
+  screen.step(typeof text === 'string' ? text : text(result), performance.now() - startedAt);
+  return result;
+}

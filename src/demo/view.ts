@@ -20,7 +20,7 @@ export function tableRows(views: readonly ProxyView[], traffic: TrafficReport, n
     view.name,
     view.certificate?.spiffeId ?? '-',
     view.certificate ? shortSerial(view.certificate.serial) : '-',
-    view.insight?.issuer ? `builtin/${view.insight.issuer}` : '-',
+    view.insight?.issuer || '-',
     view.certificate ? secondsLeft(view.certificate.expiresAt, now) : '-',
     String(rotationsOf(view)),
     ackState(view),
