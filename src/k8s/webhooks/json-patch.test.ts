@@ -1,29 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { applyJsonPatch } from '../../testing/json-patch.ts';
 import { diffJson, fillIn, type PatchOperation, sameJson } from './json-patch.ts';
-
-/** RFC 6902, as far as `diffJson` uses it. */
-function apply(document: unknown, patch: readonly PatchOperation[]): unknown {
-  let root = structuredClone(document);
-  for (const step of patch) {
-    const keys = step.path
-      .split('/')
-      .slice(1)
-      .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
-    const last = keys.pop();
-    if (last === undefined) {
-      root = 'value' in step ? step.value : undefined;
-      continue;
-    }
-    const parent = keys.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], root);
-    if (Array.isArray(parent)) {
-      if (step.op === 'replace') parent[Number(last)] = step.value;
-      else parent.splice(Number(last), step.op === 'remove' ? 1 : 0, ...(step.op === 'remove' ? [] : [step.value]));
-    } else if (step.op === 'remove') delete (parent as Record<string, unknown>)[last];
-    else (parent as Record<string, unknown>)[last] = step.value;
-  }
-  return root;
-}
 
 describe('diffJson', () => {
   it.each<[string, unknown, unknown, readonly PatchOperation[]]>([
@@ -43,7 +21,7 @@ describe('diffJson', () => {
     ['a key of the prototype', {}, { constructor: 'x' }, [{ op: 'add', path: '/constructor', value: 'x' }]],
   ])('%s', (_what, before, after, patch) => {
     const steps = diffJson(before, after);
-    expect(apply(before, steps)).toEqual(after);
+    expect(applyJsonPatch(before, steps)).toEqual(after);
     expect(steps).toEqual(patch);
   });
 
@@ -52,7 +30,7 @@ describe('diffJson', () => {
     fc.assert(
       fc.property(json, json, (a, b) => {
         const [before, after] = [{ a: [a, b] }, { a: [b, a, b] }];
-        expect(sameJson(apply(before, diffJson(before, after)), after)).toBe(true);
+        expect(sameJson(applyJsonPatch(before, diffJson(before, after)), after)).toBe(true);
       }),
     );
   });

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { applyJsonPatch, type JsonPatchStep } from '../json-patch.ts';
 
 /**
  * A small Kubernetes API server over real HTTP, for unit tests: collections of any kind, resource versions, watches with bookmarks, selectors,
@@ -176,7 +177,7 @@ export async function startFakeApiServer(): Promise<FakeApiServer> {
         return answer(response, 200, before);
       case 'PUT':
       case 'PATCH': {
-        const next = request.method === 'PUT' || before === undefined ? body : mergePatch(before, body);
+        const next = request.method === 'PUT' || before === undefined ? body : patched(request, before, body);
         const wanted = body?.metadata?.resourceVersion;
         if (before !== undefined && wanted !== undefined && wanted !== before.metadata['resourceVersion'])
           return refuse(response, 409, 'Conflict', `${key}: the object has been modified`);
@@ -342,6 +343,12 @@ function isApply(request: IncomingMessage): boolean {
 }
 
 /** RFC 7396. */
+function patched(request: IncomingMessage, target: FakeObject, patch: unknown): FakeObject {
+  return request.headers['content-type'] === 'application/json-patch+json'
+    ? (applyJsonPatch(target, patch as readonly JsonPatchStep[]) as FakeObject)
+    : mergePatch(target, patch);
+}
+
 function mergePatch(target: FakeObject, patch: unknown): FakeObject {
   return merge(target, patch) as FakeObject;
 }
