@@ -8,8 +8,8 @@ import { computeLabels, type LabelContext } from '../resources/labels.ts';
 import type { Registry } from '../resources/registry.ts';
 import { keyOf, type Resource } from '../resources/resource.ts';
 import { type ResourceStore, StoreError } from '../store/store.ts';
+import { createCa } from '../x509/tls-pair.ts';
 import { readOrCreateSecret } from './secrets.ts';
-import { createCa } from './server-certificate.ts';
 
 const TEN_YEARS_MS = 3650 * 86_400_000;
 

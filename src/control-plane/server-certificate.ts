@@ -1,11 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { CLIENT_AUTH, createCertificate, KEY_USAGE, SERVER_AUTH } from '../x509/certificate.ts';
-import { generateEcKey, type KeyPair, parsePrivateKey, toPkcs8Pem } from '../x509/key.ts';
-import { toPem } from '../x509/pem.ts';
+import { createCa, createTlsLeaf, isLeafFor, type TlsPair } from '../x509/tls-pair.ts';
 
 /** What a TLS server of the control plane presents, and what its clients shall trust. */
 export interface ServerCertificate {
@@ -42,53 +39,12 @@ async function ensureServerCertificate(workDir: string, now: number): Promise<Se
   return { certPem: server.certPem + ca.certPem, keyPem: server.keyPem, caPem: ca.certPem };
 }
 
-interface Pair {
-  readonly certPem: string;
-  readonly keyPem: string;
-}
-
-async function createServerCa(now: number): Promise<Pair> {
+async function createServerCa(now: number): Promise<TlsPair> {
   return createCa('O=Weft, CN=weft control plane', now, CA_LIFE_MS);
 }
 
-/** A self-signed CA, ECDSA P-256, as PEM. */
-export async function createCa(subject: string, now: number, lifeMs: number): Promise<Pair> {
-  const keys = generateEcKey();
-  const der = await createCertificate({
-    subject,
-    publicKey: keys.publicKey,
-    key: keys.privateKey,
-    notBefore: now - 10_000,
-    notAfter: now + lifeMs,
-    isCa: true,
-    keyUsage: KEY_USAGE.keyCertSign | KEY_USAGE.cRLSign,
-  });
-  return { certPem: toPem('CERTIFICATE', der), keyPem: toPkcs8Pem(keys.privateKey) };
-}
-
-/** A leaf of `ca` for TLS servers or clients, ECDSA P-256, as PEM. */
-async function createLeaf(
-  ca: Pair,
-  options: { subject: string; names: readonly string[]; usage: 'server' | 'client'; now: number; lifeMs: number },
-): Promise<Pair> {
-  const keys: KeyPair = generateEcKey();
-  const der = await createCertificate({
-    subject: options.subject,
-    publicKey: keys.publicKey,
-    issuer: { certificate: new X509Certificate(ca.certPem).raw, key: parsePrivateKey(ca.keyPem).privateKey },
-    notBefore: options.now - 10_000,
-    notAfter: options.now + options.lifeMs,
-    isCa: false,
-    keyUsage: KEY_USAGE.digitalSignature,
-    extendedKeyUsage: [options.usage === 'server' ? SERVER_AUTH : CLIENT_AUTH],
-    dnsSans: options.names.filter((name) => isIP(name) === 0),
-    ipSans: options.names.filter((name) => isIP(name) !== 0),
-  });
-  return { certPem: toPem('CERTIFICATE', der), keyPem: toPkcs8Pem(keys.privateKey) };
-}
-
-function createServerPair(ca: Pair, names: readonly string[], now: number): Promise<Pair> {
-  return createLeaf(ca, { subject: 'CN=weft-control-plane', names, usage: 'server', now, lifeMs: SERVER_LIFE_MS });
+function createServerPair(ca: TlsPair, names: readonly string[], now: number): Promise<TlsPair> {
+  return createTlsLeaf(ca, { subject: 'CN=weft-control-plane', names, usage: 'server', now, lifeMs: SERVER_LIFE_MS });
 }
 
 /** Names and addresses by which a proxy may reach this machine. */
@@ -103,15 +59,11 @@ function machineNames(): readonly string[] {
 }
 
 function covers(certPem: string, caPem: string, names: readonly string[], now: number): boolean {
-  const certificate = new X509Certificate(certPem);
-  const ca = new X509Certificate(caPem);
-  if (certificate.validToDate.getTime() - now < RENEW_BEFORE_MS || !certificate.verify(ca.publicKey)) return false;
-  return names.every(
-    (name) => (isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name)) !== undefined,
-  );
+  const left = new X509Certificate(certPem).validToDate.getTime() - now;
+  return left >= RENEW_BEFORE_MS && isLeafFor(certPem, caPem, names);
 }
 
-async function readPair(dir: string, name: string): Promise<Pair | undefined> {
+async function readPair(dir: string, name: string): Promise<TlsPair | undefined> {
   try {
     const [certPem, keyPem] = await Promise.all([
       readFile(join(dir, `${name}.pem`), 'utf8'),
@@ -125,7 +77,7 @@ async function readPair(dir: string, name: string): Promise<Pair | undefined> {
 }
 
 /** The key first: a certificate without its key would be found and used. Each file appears whole or not at all. */
-async function writePair(dir: string, name: string, pair: Pair): Promise<Pair> {
+async function writePair(dir: string, name: string, pair: TlsPair): Promise<TlsPair> {
   for (const [file, content] of [
     [`${name}.key`, pair.keyPem],
     [`${name}.pem`, pair.certPem],
@@ -181,15 +133,15 @@ export function minVersionOf({ tlsMinVersion }: { tlsMinVersion: string }): 'TLS
  * Kept in `workDir` while they are of this CA, so that a restart changes no listener.
  */
 export async function ensureAdminCertificates(
-  ca: Pair,
+  ca: TlsPair,
   workDir: string,
   clientName: string,
   now: number,
-): Promise<{ server: Pair; client: Pair }> {
-  const ensure = async (file: string, names: readonly string[], usage: 'server' | 'client'): Promise<Pair> => {
+): Promise<{ server: TlsPair; client: TlsPair }> {
+  const ensure = async (file: string, names: readonly string[], usage: 'server' | 'client'): Promise<TlsPair> => {
     const held = await readPair(workDir, file);
     if (held !== undefined && covers(held.certPem, ca.certPem, names, now)) return held;
-    const made = await createLeaf(ca, { subject: `CN=${file}`, names, usage, now, lifeMs: SERVER_LIFE_MS });
+    const made = await createTlsLeaf(ca, { subject: `CN=${file}`, names, usage, now, lifeMs: SERVER_LIFE_MS });
     return writePair(workDir, file, made);
   };
   const [server, client] = await Promise.all([
