@@ -95,6 +95,18 @@ describe('answerBootstrap', () => {
     );
   });
 
+  it('lets Envoy read a token that rotates from its file, and keeps the token itself out', async () => {
+    const file = { dataplaneToken: 'TOKEN', dataplaneTokenPath: '/var/run/token' };
+    const document = await bootstrapOf({ ...file, features: ['feature-reloadable-token'] });
+    const [service] = document.dynamic_resources.ads_config.grpc_services;
+    expect(service.google_grpc.call_credentials[0].from_plugin.typed_config.secret_data).toEqual({
+      filename: '/var/run/token',
+    });
+    expect(JSON.stringify(document)).not.toContain('TOKEN');
+    const [once] = (await bootstrapOf(file)).dynamic_resources.ads_config.grpc_services;
+    expect(once.google_grpc).toBeUndefined();
+  });
+
   it('answers YAML text to clients that do not accept JSON', async () => {
     const answer = await ask({}, 'localhost', false);
     expect(answer.contentType).toBe('text/x-yaml');

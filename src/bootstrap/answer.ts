@@ -15,6 +15,7 @@ export interface BootstrapSettings {
   readonly xdsConnectTimeoutMs: number;
   /** Every proxy gets delta xDS, also those that did not ask for it. */
   readonly forceDelta: boolean;
+  /** Every proxy with a token file reads it at each connection, also those that did not ask for it. */
   readonly reloadableTokens: boolean;
   readonly tokenRequired: boolean;
 }
@@ -39,6 +40,9 @@ export interface BootstrapAnswer {
   readonly contentType: string;
   readonly body: string;
 }
+
+/** Ours: the proxy's token file rotates, as projected ServiceAccount tokens do, so Envoy must read it at every connection. */
+const RELOADS_TOKEN = 'feature-reloadable-token';
 
 const text = (status: number, body: string): BootstrapAnswer => ({
   status,
@@ -97,7 +101,7 @@ export async function answerBootstrap(
       xdsConnectTimeoutMs: settings.xdsConnectTimeoutMs,
       caPem: request.caCert || deps.caPem,
       deltaXds: settings.forceDelta || (request.features?.includes('feature-delta-grpc') ?? false),
-      reloadableTokens: settings.reloadableTokens,
+      reloadableTokens: settings.reloadableTokens || (request.features?.includes(RELOADS_TOKEN) ?? false),
       isBuiltinGateway: networking?.gateway?.type === 'BUILTIN',
     }),
   );

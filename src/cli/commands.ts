@@ -367,7 +367,21 @@ export const COMMANDS: readonly CommandSpec[] = [
       ['Its flags', 'weft dp run --help'],
     ],
     // `main` has run it already, without this module: see there.
-    load: () => import('./commands/dp-run.ts'),
+    load: () => import('./commands/dp-run.ts').then((module) => ({ run: module.refuse('dp run') })),
+  },
+  {
+    path: 'dp bootstrap',
+    summary: 'Write the bootstrap of an Envoy that runs by itself, and end',
+    details:
+      'For containers: Envoy then runs alone and reads its token from the file at every connection. Waits until the control plane knows the Dataplane.',
+    examples: [
+      [
+        'Before Envoy starts',
+        'weft dp bootstrap --cp-address https://cp:5678 --ca-cert-file ca.pem --name web-1 --dataplane-token-file token --config-dir /run/weft',
+      ],
+      ['Its flags', 'weft dp bootstrap --help'],
+    ],
+    load: () => import('./commands/dp-run.ts').then((module) => ({ run: module.refuse('dp bootstrap') })),
   },
   ...INSTALL_COMMANDS,
   ...TRANSPARENT_PROXY_COMMANDS,

@@ -1,6 +1,6 @@
 /**
- * Entry of the executable. Loads only what the called command needs: `dp run` never loads the command-line parser or a schema library,
- * since it stays beside every workload.
+ * Entry of the executable. Loads only what the called command needs: `dp run` and `dp bootstrap` never load the command-line parser or a schema library,
+ * since the one stays beside every workload and the other starts before it.
  */
 import { homedir } from 'node:os';
 import { EXIT, reportError } from './errors.ts';
@@ -14,6 +14,13 @@ export async function main(argv: readonly string[]): Promise<number> {
       import('./version.ts'),
     ]);
     return dataplaneMain(argv.slice(2), launcherVersion());
+  }
+  if (argv[0] === 'dp' && argv[1] === 'bootstrap') {
+    const [{ bootstrapMain }, { launcherVersion }] = await Promise.all([
+      import('../dataplane/bootstrap.ts'),
+      import('./version.ts'),
+    ]);
+    return bootstrapMain(argv.slice(2), launcherVersion());
   }
   const stop = new AbortController();
   const onSignal = () => {

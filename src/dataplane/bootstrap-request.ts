@@ -30,7 +30,12 @@ export interface BootstrapRequestInput {
   readonly systemCaPath: string;
   readonly ipv6Enabled: boolean;
   readonly operatingSystem: string;
+  /** Envoy is to read its token from the file at every connection: a token that rotates must not strand it. */
+  readonly reloadsToken: boolean;
 }
+
+/** Ours: how a proxy asks for `reloadsToken`. */
+const RELOADS_TOKEN = 'feature-reloadable-token';
 
 /**
  * Body of `POST /bootstrap`. Source: Kuma 2.11 `pkg/xds/bootstrap/types`. `adminSocketPath` is ours: a control plane that
@@ -53,7 +58,11 @@ export function buildBootstrapRequest(input: BootstrapRequestInput): Record<stri
     dynamicMetadata: {},
     ...(input.readinessPort > 0 && { readinessPort: input.readinessPort }),
     operatingSystem: input.operatingSystem,
-    features: ['feature-delta-grpc', ...(options.bindOutbounds ? ['feature-bind-outbounds'] : [])],
+    features: [
+      'feature-delta-grpc',
+      ...(options.bindOutbounds ? ['feature-bind-outbounds'] : []),
+      ...(input.reloadsToken ? [RELOADS_TOKEN] : []),
+    ],
     resources: { maxHeapSizeBytes: input.maxHeapSizeBytes },
     workdir: input.workdir,
     metricsResources: { certPath: options.metricsCertPath, keyPath: options.metricsKeyPath },

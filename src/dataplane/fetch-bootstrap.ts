@@ -10,6 +10,8 @@ export interface BootstrapFetch {
   readonly caCert: string;
   /** Body; awaited while the connection is being made. */
   readonly request: Promise<Record<string, unknown>>;
+  /** What to do when the control plane knows no such Dataplane; absent: as for `dp run`. */
+  readonly whenUnknown?: string;
   readonly retryBackoffMs: number;
   readonly retryMaxMs: number;
   readonly log: Logger;
@@ -78,10 +80,7 @@ function postBootstrap(fetch: BootstrapFetch): Promise<Attempt> {
         signal: fetch.signal,
       },
       (response) =>
-        readBody(response).then(
-          (body) => resolve(judgeAnswer(response.statusCode ?? 0, body, fetch.cpAddress)),
-          failed,
-        ),
+        readBody(response).then((body) => resolve(judgeAnswer(response.statusCode ?? 0, body, fetch)), failed),
     );
     // Not once: after a failed connection, handing over the body fails too.
     post.on('error', failed);
@@ -107,7 +106,7 @@ async function readBody(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function judgeAnswer(status: number, body: string, cpAddress: URL): Attempt {
+function judgeAnswer(status: number, body: string, { cpAddress, whenUnknown }: BootstrapFetch): Attempt {
   if (status === 200) {
     const text = readAnswer(body);
     if (text !== undefined) return { kind: 'bootstrap', text };
@@ -118,7 +117,10 @@ function judgeAnswer(status: number, body: string, cpAddress: URL): Attempt {
   }
   if (status === 404) {
     return body.trim() === ''
-      ? { kind: 'again', why: 'it knows no such Dataplane; apply the resource first or give it with --dataplane-file' }
+      ? {
+          kind: 'again',
+          why: `it knows no such Dataplane; ${whenUnknown ?? 'apply the resource first or give it with --dataplane-file'}`,
+        }
       : {
           kind: 'again',
           why: 'it has no /bootstrap; --cp-address must name the port for proxies (5678 by default), not the HTTP API',

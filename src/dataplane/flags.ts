@@ -166,8 +166,8 @@ export const DATAPLANE_FLAGS: readonly DataplaneFlag[] = [
 /** Raw values by flag name, before anything is checked. */
 export type FlagValues = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
 
-/** Reads `argv` (what follows `dp run`). Throws `options_invalid` for a flag that does not exist or lacks its value. */
-export function parseDataplaneFlags(argv: readonly string[]): FlagValues {
+/** Reads `argv` (what follows the command, `dp run`). Throws `options_invalid` for a flag that does not exist or lacks its value. */
+export function parseDataplaneFlags(argv: readonly string[], command = 'dp run'): FlagValues {
   const options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean; short?: string }> = {};
   for (const flag of DATAPLANE_FLAGS) {
     options[flag.name] = {
@@ -184,7 +184,7 @@ export function parseDataplaneFlags(argv: readonly string[]): FlagValues {
     const text = (error as Error).message.split('\n')[0]!.split('. ')[0]!;
     throw new DataplaneError(
       'options_invalid',
-      `read the flags of dp run: ${text.charAt(0).toLowerCase()}${text.slice(1)}; see weft dp run --help`,
+      `read the flags of ${command}: ${text.charAt(0).toLowerCase()}${text.slice(1)}; see weft ${command} --help`,
       { cause: error },
     );
   }
@@ -192,22 +192,19 @@ export function parseDataplaneFlags(argv: readonly string[]): FlagValues {
 
 /** Help text of `weft dp run`. */
 export function describeDataplaneFlags(): string {
-  const rows = DATAPLANE_FLAGS.map((flag) => {
+  return helpText('dp run', 'Runs Envoy beside a workload, configured by the control plane.', DATAPLANE_FLAGS);
+}
+
+/** Help text of a command that takes these flags. */
+export function helpText(command: string, about: string, flags: readonly DataplaneFlag[]): string {
+  const rows = flags.map((flag) => {
     const left = `  ${flag.short ? `-${flag.short}, ` : '    '}--${flag.name}${flag.value ? ` ${flag.value}` : ''}`;
     const notes = [flag.default && `default ${flag.default}`, flag.env].filter(Boolean).join(', ');
     return [left, notes ? `${flag.description} (${notes})` : flag.description] as const;
   });
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   const lines = rows.map(([left, right]) => `${left.padEnd(width)}${right}`);
-  return [
-    'Usage: weft dp run [flags]',
-    '',
-    'Runs Envoy beside a workload, configured by the control plane.',
-    '',
-    'Flags:',
-    ...lines,
-    '',
-  ].join('\n');
+  return [`Usage: weft ${command} [flags]`, '', about, '', 'Flags:', ...lines, ''].join('\n');
 }
 
 /** Complete, checked options of one proxy. */

@@ -92,6 +92,7 @@ export async function prepareDataplane(
       systemCaPath: options.systemCaPath || findSystemCaPath(),
       ipv6Enabled: options.ipv6Enabled && hasIpv6(),
       operatingSystem: process.platform,
+      reloadsToken: false,
     });
   };
   const bootstrap = await fetchBootstrap({
@@ -119,7 +120,8 @@ export async function prepareDataplane(
   };
 }
 
-function readCaCert(source: DataplaneOptions['caCert']): string {
+/** PEM, '' for the machine's own CAs. Throws `ca_invalid`. */
+export function readCaCert(source: DataplaneOptions['caCert']): string {
   if (source.kind === 'system') return '';
   const pem =
     source.kind === 'pem'
@@ -143,7 +145,8 @@ function readText(path: string, code: DataplaneError['code'], what: string, flag
   }
 }
 
-function readToken(source: DataplaneOptions['token']): string {
+/** The token, '' for none. Throws `token_unreadable`. */
+export function readToken(source: DataplaneOptions['token']): string {
   if (source.kind === 'none') return '';
   const text =
     source.kind === 'text'

@@ -59,7 +59,7 @@ describe('webhookConfigurations', () => {
       { operations: ['DELETE'], resources: ['meshes'] },
     ]);
     expect(webhook('owner-reference').rules).toMatchObject([
-      { operations: ['CREATE'], resources: ['meshtrafficpermissions', 'serviceinsights'] },
+      { operations: ['CREATE'], resources: ['containerpatches', 'meshtrafficpermissions', 'serviceinsights'] },
     ]);
   });
 

@@ -1,10 +1,12 @@
-import type { Invocation } from '../command.ts';
+import type { CommandModule } from '../command.ts';
 import { usageError } from '../errors.ts';
 
-/** Only reached when global options stand before `dp run`, which has its own parser. */
-export async function run(_invocation: Invocation): Promise<void> {
-  throw usageError(
-    'dp run takes its flags after its name',
-    'call it as `weft dp run [flags]`, see `weft dp run --help`',
-  );
+/** Only reached when global options stand before a command that has its own parser. */
+export function refuse(command: string): CommandModule['run'] {
+  return async () => {
+    throw usageError(
+      `${command} takes its flags after its name`,
+      `call it as \`weft ${command} [flags]\`, see \`weft ${command} --help\``,
+    );
+  };
 }
