@@ -40,7 +40,7 @@ export interface PodWishes {
 }
 
 /** Annotations with an effect here. */
-const USED = [
+export const USED_ANNOTATIONS = [
   'kuma.io/gateway',
   'kuma.io/envoy-admin-port',
   'kuma.io/transparent-proxying',
@@ -70,8 +70,8 @@ const USED = [
 ];
 
 /** Read elsewhere, or written by the injector. */
-const KNOWN = [
-  ...USED,
+export const KNOWN_ANNOTATIONS = [
+  ...USED_ANNOTATIONS,
   'kuma.io/sidecar-injected',
   'kuma.io/sidecar-uid',
   'kuma.io/direct-access-services',
@@ -80,7 +80,7 @@ const KNOWN = [
 ];
 
 /** Known to Kuma, without effect here. */
-const WITHOUT_EFFECT = [
+export const WITHOUT_EFFECT_ANNOTATIONS = [
   'kuma.io/ingress',
   'kuma.io/egress',
   'kuma.io/ingress-public-address',
@@ -107,13 +107,13 @@ const METRICS = /^prometheus\.metrics\.kuma\.io\//;
 /** Texts about annotations that will not do what their writer hopes. */
 export function annotationWarnings(annotations: Readonly<Record<string, string>>): readonly string[] {
   return Object.keys(annotations)
-    .filter((name) => OURS.test(name) && !KNOWN.includes(name))
+    .filter((name) => OURS.test(name) && !KNOWN_ANNOTATIONS.includes(name))
     .sort()
     .map((name) => {
       if (name === INJECTION_LABEL) return `${name} is a label: as an annotation it has no effect`;
-      if (METRICS.test(name) || WITHOUT_EFFECT.includes(name))
+      if (METRICS.test(name) || WITHOUT_EFFECT_ANNOTATIONS.includes(name))
         return `annotation ${name} has no effect in this version`;
-      const near = nearest(name, USED);
+      const near = nearest(name, USED_ANNOTATIONS);
       return `annotation ${name} is not known and has no effect${near === undefined ? '' : `, did you mean ${near}?`}`;
     });
 }
