@@ -14,6 +14,8 @@ export type AuthErrorCode =
   | 'expired'
   | 'not-yet-valid'
   | 'revoked'
+  /** Who issued it does not accept it; the message says why. */
+  | 'refused'
   /** Signed by us, but the claims are not those of this kind of token. */
   | 'invalid-claims'
   /** A good token of another proxy. */
@@ -30,5 +32,14 @@ export class AuthError extends Error {
     super(message, options);
     this.name = 'AuthError';
     this.code = code;
+  }
+}
+
+/** Nobody could say whether the credential is good: ask again later. Never means yes. */
+export class AuthUnavailableError extends Error {
+  readonly code = 'unavailable';
+  constructor(message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'AuthUnavailableError';
   }
 }

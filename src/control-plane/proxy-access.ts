@@ -1,4 +1,4 @@
-import { AuthError } from '../auth/errors.ts';
+import { AuthError, AuthUnavailableError } from '../auth/errors.ts';
 import type { ProxyAuthenticator } from '../auth/proxy.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { AuthenticateProxy } from '../push/xds-source.ts';
@@ -32,7 +32,11 @@ export function createProxyAccess(options: {
           cause,
         });
       }
-      throw new XdsError('unavailable', `authenticate proxy ${mesh}.${name}: the store did not answer`, { cause });
+      const reason =
+        cause instanceof AuthUnavailableError
+          ? cause.message
+          : `authenticate proxy ${mesh}.${name}: the store did not answer`;
+      throw new XdsError('unavailable', reason, { cause });
     }
     const spec = options.snapshot(mesh)?.mesh?.spec;
     if (spec === undefined)
