@@ -1,5 +1,6 @@
 import type { Violation } from '../resources/resource.ts';
 import type { CsrNames } from '../x509/csr.ts';
+import type { CertManager } from './certmanager/cert-manager.ts';
 
 /** A CA's public side. */
 export interface TrustAnchors {
@@ -116,6 +117,8 @@ export interface BackendConfig {
   readonly name: string;
   readonly type: string;
   readonly conf: Readonly<Record<string, unknown>>;
+  /** Life of the leaves it will be asked for, in ms, where that is known. */
+  readonly leafLifetimeMs?: number;
 }
 
 /** Secrets of a mesh, as `ca/` needs them; `control-plane/` makes one from the store. Values are the decoded bytes. */
@@ -130,6 +133,8 @@ export interface CaDependencies {
   /** Reads a `file` data source; refuses paths outside the allowed directories. */
   readonly readFile: (path: string) => Promise<Buffer>;
   readonly now: () => number;
+  /** cert-manager of the cluster this program runs in; absent outside Kubernetes. */
+  readonly certManager?: CertManager | undefined;
 }
 
 /** What one backend may be asked at once. */

@@ -1,8 +1,9 @@
 import type { CaBackendKind } from './backend.ts';
 import { builtinCa } from './builtin.ts';
+import { certManagerCa } from './certmanager/backend.ts';
 import { providedCa } from './provided.ts';
 
 export { createFileReader } from './file-reader.ts';
 
 /** Every CA backend kind of this program; a new one is a file and a line here. */
-export const caBackendKinds: readonly CaBackendKind[] = [builtinCa, providedCa];
+export const caBackendKinds: readonly CaBackendKind[] = [builtinCa, providedCa, certManagerCa];

@@ -27,10 +27,15 @@ export function desiredIdentity(
   return {
     backend: backend.name,
     uriSans,
-    lifetimeMs: parseKumaDuration(rotation?.expiration ?? '') || DEFAULT_LIFETIME_MS,
+    lifetimeMs: leafLifetimeMs(rotation?.expiration),
     keyType,
     ...(requestTimeoutMs ? { requestTimeoutMs } : {}),
   };
+}
+
+/** Life of the leaves of a backend with this `dpCert.rotation.expiration`, in ms. */
+export function leafLifetimeMs(expiration: string | undefined): number {
+  return parseKumaDuration(expiration ?? '') || DEFAULT_LIFETIME_MS;
 }
 
 /** Empty when there is no `kuma.io/service` at all. */

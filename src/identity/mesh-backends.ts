@@ -9,6 +9,7 @@ import { mergeBundles, parseCertificates } from '../x509/chain.ts';
 import { createTrustStore, type TrustStore } from '../x509/verify.ts';
 import { type BackendStateTracker, createBackendState } from './backend-state.ts';
 import { pauseBeforeAsking } from './backoff.ts';
+import { leafLifetimeMs } from './desired.ts';
 import type { BackendState, TrustBundle, TrustedRoot } from './identity.ts';
 
 /** One open backend of one mesh. */
@@ -91,7 +92,13 @@ export function createMeshBackends(options: {
       log.error('a CA backend has an unknown type', { mesh, backend: backend.name, type: backend.type });
       return undefined;
     }
-    const config = { mesh, name: backend.name, type: backend.type, conf: backend.conf ?? {} };
+    const config = {
+      mesh,
+      name: backend.name,
+      type: backend.type,
+      conf: backend.conf ?? {},
+      leafLifetimeMs: leafLifetimeMs(backend.dpCert?.rotation?.expiration),
+    };
     const one: Opened = {
       name: backend.name,
       key,

@@ -97,7 +97,7 @@ export type Verdict =
   | { readonly ok: false; readonly code: RefusalCode; readonly message: string };
 
 /** A leaf with a few intermediates is some kilobytes; more than this is no answer of a CA. */
-const CHAIN_LIMITS = { maxBytes: 64 * 1024, maxBlocks: 10 };
+export const CHAIN_LIMITS = { maxBytes: 64 * 1024, maxBlocks: 10 };
 
 class Refusal extends Error {
   readonly code: RefusalCode;

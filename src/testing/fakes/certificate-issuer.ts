@@ -1,0 +1,190 @@
+import { CERTIFICATE_REQUEST, type CertificateRequest } from '../../ca/certmanager/objects.ts';
+import type { KubeClient } from '../../k8s/api/client.ts';
+import { createListWatch } from '../../k8s/api/create-list-watch.ts';
+import type { Condition } from '../../k8s/api/object.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { inspectCsr } from '../../x509/csr.ts';
+import { generateEcKey } from '../../x509/key.ts';
+import { parsePem } from '../../x509/pem.ts';
+import { createTestCa, createTestLeaf, type TestCertificate, type TestCertificateOptions } from '../certificates.ts';
+
+/** `status` of a CertificateRequest as an issuer writes it; certificates as PEM text here. */
+export interface FakeStatus {
+  readonly conditions?: readonly Condition[];
+  readonly certificate?: string;
+  readonly ca?: string;
+  readonly failureTime?: string;
+}
+
+/** A leaf for the request that is asked about, good unless the options say otherwise. */
+export type SignFake = (change?: TestCertificateOptions, issuer?: TestCertificate) => Promise<TestCertificate>;
+
+/** What an issuer does with one request: the statuses it writes, in order. */
+export type IssuerBehaviour = (
+  request: CertificateRequest,
+  sign: SignFake,
+  ca: TestCertificate,
+) => Promise<readonly FakeStatus[]>;
+
+/** An issuer's controller that answers CertificateRequests, well or badly, on a real or a fake API server. */
+export interface FakeIssuer {
+  behaviour: IssuerBehaviour;
+  ca: TestCertificate;
+  /** Names of the requests seen so far. */
+  readonly seen: ReadonlySet<string>;
+  close(): Promise<void>;
+}
+
+const condition = (type: string, status: Condition['status'], reason: string, message = ''): Condition => ({
+  type,
+  status,
+  reason,
+  message,
+  lastTransitionTime: new Date().toISOString().replace(/\.\d+/, ''),
+});
+
+export const approved = () => condition('Approved', 'True', 'cert-manager.io', 'approved by a fake');
+export const ready = () => condition('Ready', 'True', 'Issued', 'signed by a fake');
+export const denied = (): FakeStatus => ({ conditions: [condition('Denied', 'True', 'Policy', 'not for you')] });
+export const invalid = (): FakeStatus => ({
+  conditions: [condition('InvalidRequest', 'True', 'Policy', 'no such usage')],
+});
+export const failed = (): FakeStatus => ({
+  conditions: [approved(), condition('Ready', 'False', 'Failed', 'the upstream said no')],
+  failureTime: new Date().toISOString().replace(/\.\d+/, ''),
+});
+export const pending = (reason = 'Pending', message = 'waiting'): FakeStatus => ({
+  conditions: [approved(), condition('Ready', 'False', reason, message)],
+});
+export const issued = (certificate: string, ca?: string): FakeStatus => ({
+  conditions: [approved(), ready()],
+  certificate,
+  ...(ca === undefined ? {} : { ca }),
+});
+
+/** Approves, signs, names its CA. */
+export const wellBehaved: IssuerBehaviour = async (_request, sign, ca) => [issued((await sign()).pem, ca.pem)];
+
+const HOUR = 3_600_000;
+
+/** The garbage of the reliability matrix (F5), each as the status an issuer would write. `true`: what is usable of it is used. */
+export const garbage: readonly (readonly [string, IssuerBehaviour, boolean?])[] = [
+  ['Ready without a certificate', async () => [{ conditions: [approved(), ready()] }]],
+  ['half a PEM', async (_r, sign, ca) => [issued((await sign()).pem.slice(0, 300), ca.pem)]],
+  ['a megabyte', async (_r, _sign, ca) => [issued('A'.repeat(700_000), ca.pem)]],
+  [
+    'a certificate for another key',
+    async (_r, sign, ca) => [issued((await sign({ keys: generateEcKey() })).pem, ca.pem)],
+  ],
+  [
+    'another SPIFFE ID',
+    async (_r, sign, ca) => [issued((await sign({ uriSans: ['spiffe://default/admin'] })).pem, ca.pem)],
+  ],
+  [
+    'one SPIFFE ID too many',
+    async (request, sign, ca) => [
+      issued((await sign({ uriSans: [...(await urisOf(request)), 'spiffe://default/admin'] })).pem, ca.pem),
+    ],
+  ],
+  ['a CA', async (_r, sign, ca) => [issued((await sign({ isCa: true })).pem, ca.pem)]],
+  ['an expired one', async (_r, sign, ca) => [issued((await sign({ from: -2 * HOUR, to: -HOUR })).pem, ca.pem)]],
+  [
+    'one that is not yet valid',
+    async (_r, sign, ca) => [issued((await sign({ from: HOUR, to: 2 * HOUR })).pem, ca.pem)],
+  ],
+  [
+    'no clientAuth',
+    async (_r, sign, ca) => [issued((await sign({ extendedKeyUsage: ['1.3.6.1.5.5.7.3.1'] })).pem, ca.pem)],
+  ],
+  ["a stranger's signature", async (_r, sign, ca) => [issued((await sign({}, await createTestCa())).pem, ca.pem)]],
+  ['SHA-1', async (_r, sign, ca) => [issued((await sign({ hash: 'SHA-1' })).pem, ca.pem)]],
+  ['HTML', async (_r, _sign, ca) => [issued('<html>200 OK</html>', ca.pem)]],
+  ['the chain the wrong way round', async (_r, sign, ca) => [issued(ca.pem + (await sign()).pem, ca.pem)], true],
+  [
+    'every block twice',
+    async (_r, sign, ca) => [issued((await sign()).pem.repeat(2) + ca.pem.repeat(2), ca.pem)],
+    true,
+  ],
+];
+
+async function csrOf(request: CertificateRequest): Promise<{ uriSans: string[]; publicKey: Buffer }> {
+  const pem = Buffer.from(request.spec.request, 'base64').toString('utf8');
+  return inspectCsr(parsePem(pem)[0]!.der);
+}
+
+async function urisOf(request: CertificateRequest): Promise<readonly string[]> {
+  return (await csrOf(request)).uriSans.filter((san) => !san.startsWith('dns:'));
+}
+
+/** Answers the requests for issuers of `group` in `namespace`. */
+export async function startFakeIssuer(options: {
+  client: KubeClient;
+  namespace: string;
+  group: string;
+  ca?: TestCertificate;
+  behaviour?: IssuerBehaviour;
+}): Promise<FakeIssuer> {
+  const { client, namespace, group } = options;
+  const seen = new Set<string>();
+  const work = new Set<Promise<void>>();
+  const requests = createListWatch<CertificateRequest>({
+    client,
+    type: CERTIFICATE_REQUEST,
+    namespace,
+    clock: systemClock,
+    random: Math.random,
+    log: silentLogger,
+  });
+  const issuer = {
+    behaviour: options.behaviour ?? wellBehaved,
+    ca: options.ca ?? (await createTestCa()),
+    seen,
+    async close() {
+      await requests.close();
+      await Promise.allSettled(work);
+    },
+  };
+
+  async function answer(request: CertificateRequest): Promise<void> {
+    const { uriSans, publicKey } = await csrOf(request);
+    const sign: SignFake = (change = {}, ca = issuer.ca) =>
+      createTestLeaf(ca, {
+        uriSans: uriSans.filter((san) => !san.startsWith('dns:')),
+        dnsSans: uriSans.filter((san) => san.startsWith('dns:')).map((san) => san.slice(4)),
+        to: Number.parseInt(request.spec.duration, 10) * 1000,
+        keys: { ...generateEcKey(), publicKey },
+        ...change,
+      });
+    for (const status of await issuer.behaviour(request, sign, issuer.ca)) {
+      const encoded = Object.fromEntries(
+        Object.entries(status).map(([field, value]) => [
+          field,
+          field === 'certificate' || field === 'ca' ? Buffer.from(value as string).toString('base64') : value,
+        ]),
+      );
+      await client.patch(
+        CERTIFICATE_REQUEST,
+        { namespace, name: request.metadata.name },
+        { status: encoded },
+        { as: 'merge', subresource: 'status' },
+      );
+    }
+  }
+
+  function see(request: CertificateRequest): void {
+    if (request.spec.issuerRef.group !== group || seen.has(request.metadata.name)) return;
+    seen.add(request.metadata.name);
+    // A request that is deleted meanwhile cannot be answered.
+    const one = answer(request).catch(() => undefined);
+    work.add(one);
+    void one.finally(() => work.delete(one));
+  }
+
+  requests.subscribe((event) => {
+    if (event.op === 'upsert') see(event.object);
+  });
+  await requests.synced;
+  for (const request of requests.items()) see(request);
+  return issuer;
+}
