@@ -25,7 +25,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { EXTERNAL_PACKAGES } from './bundle.mjs';
-import { writeOciImage } from './oci-image.mjs';
+import { createOciImage, packLayer } from './oci-image.mjs';
 
 /** Debian packages of each layer. Fixed, with their dependencies; those that only install other packages or run scripts are left out. */
 const PACKAGES = {
@@ -284,7 +284,7 @@ function openModes(root) {
 }
 
 if (process.platform !== 'linux') fail(`images are built on Linux; use deploy/docker on ${process.platform}`);
-for (const program of ['apt-get', 'dpkg-deb', 'tar']) {
+for (const program of ['apt-get', 'dpkg-deb']) {
   try {
     output(program, ['--version']);
   } catch {
@@ -305,17 +305,18 @@ const staged = new Map();
 for (const layer of new Set(wanted.flatMap(([, layers]) => layers))) {
   const folder = join(STAGE, layer);
   mkdirSync(folder, { recursive: true });
+  say(`layer ${layer}`);
   await stages[layer](folder);
   openModes(folder);
-  staged.set(layer, folder);
+  staged.set(layer, { folder, packed: await packLayer(folder, `${CACHE}/layers`) });
 }
+mkdirSync('dist/images', { recursive: true });
 for (const [image, layers] of wanted) {
-  const name = `docker.io/weft/${image}:${tag}`;
-  const out = `dist/images/${image}.tar`;
-  say(`writing ${out}`);
-  const { digest, layerBytes } = await writeOciImage({
-    name,
-    layers: layers.map((layer) => staged.get(layer)),
+  const output = `dist/images/${image}.tar`;
+  const packed = layers.map((layer) => staged.get(layer).packed);
+  const digest = await createOciImage({
+    name: `weft/${image}:${tag}`,
+    layers: packed,
     config: {
       User: `${USER}:${USER}`,
       Env: ['PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/var/lib/weft'],
@@ -327,14 +328,14 @@ for (const [image, layers] of wanted) {
         'org.opencontainers.image.licenses': 'Apache-2.0',
       },
     },
-    out,
-    cache: `${CACHE}/layers`,
+    output,
   });
-  const parts = layers.map((layer, index) => `${layer} ${megabytes(layerBytes[index])}`).join(', ');
-  process.stdout.write(`weft/${image}:${tag}  ${out}  ${megabytes(statSync(out).size)}  (${parts})  ${digest}\n`);
+  const parts = layers.map((layer, index) => `${layer} ${megabytes(packed[index].size)}`).join(', ');
+  process.stdout.write(`weft/${image}:${tag}  ${output}  ${megabytes(statSync(output).size)}  (${parts})  ${digest}\n`);
   if (options.rootfs !== undefined) {
-    for (const layer of layers)
-      cpSync(staged.get(layer), join(options.rootfs, image), { recursive: true, verbatimSymlinks: true });
+    for (const layer of layers) {
+      cpSync(staged.get(layer).folder, join(options.rootfs, image), { recursive: true, verbatimSymlinks: true });
+    }
   }
 }
 rmSync(STAGE, { recursive: true });

@@ -4,9 +4,11 @@
  * and all times are 1970.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { lstat, open, readdir, readlink, rm } from 'node:fs/promises';
+import { createReadStream, createWriteStream } from 'node:fs';
+import { lstat, mkdir, open, readdir, readlink, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
 
 const BLOCK = 512;
 const OCI = 'application/vnd.oci.image';
@@ -17,7 +19,8 @@ const ARCHITECTURES = { x64: 'amd64', arm64: 'arm64' };
  * Writes the image and returns the digest of its manifest (`sha256:…`).
  * @param {object} image
  * @param {string} image.name `weft/control-plane:0.1.0`, or with a registry in front
- * @param {string} image.rootfs folder that becomes `/`; modes and symbolic links are kept, owners are not
+ * @param {string} [image.rootfs] folder that becomes `/`; modes and symbolic links are kept, owners are not
+ * @param {object[]} [image.layers] instead of `rootfs`: what `packLayer` gave, the lowest first
  * @param {object} [image.config] what image-spec's `config` takes: Entrypoint, Cmd, Env, User, WorkingDir, ExposedPorts, Labels
  * @param {string} [image.architecture] of the programs in it, as Go names it; default this machine's
  * @param {string} image.output path of the tar file
@@ -26,26 +29,28 @@ const ARCHITECTURES = { x64: 'amd64', arm64: 'arm64' };
 export async function createOciImage({
   name,
   rootfs,
+  layers,
   config = {},
   architecture = ARCHITECTURES[process.arch],
   output,
 }) {
   const layerFile = `${output}.layer`;
+  const partial = `${output}.partial`;
   try {
-    const layer = await writeTar(layerFile, await folderEntries(rootfs));
+    const packed = layers ?? [await plainLayer(rootfs, layerFile)];
     const json = (value) => Buffer.from(JSON.stringify(value));
     const image = json({
       architecture,
       os: 'linux',
       created: '1970-01-01T00:00:00Z',
       config,
-      rootfs: { type: 'layers', diff_ids: [layer.digest] },
+      rootfs: { type: 'layers', diff_ids: packed.map(({ diffId }) => diffId) },
     });
     const manifest = json({
       schemaVersion: 2,
       mediaType: `${OCI}.manifest.v1+json`,
       config: descriptor(`${OCI}.config.v1+json`, image),
-      layers: [{ mediaType: `${OCI}.layer.v1.tar`, digest: layer.digest, size: layer.size }],
+      layers: packed.map(({ mediaType, digest, size }) => ({ mediaType, digest, size })),
     });
     const reference = fullName(name);
     const annotations = {
@@ -58,19 +63,51 @@ export async function createOciImage({
       manifests: [{ ...descriptor(`${OCI}.manifest.v1+json`, manifest), annotations }],
     });
     // For engines that know only Docker's own format.
-    const docker = json([{ Config: blobPath(digestOf(image)), RepoTags: [name], Layers: [blobPath(layer.digest)] }]);
-    await writeTar(output, [
+    const files = packed.map(({ digest }) => blobPath(digest));
+    const docker = json([{ Config: blobPath(digestOf(image)), RepoTags: [name], Layers: files }]);
+    await writeTar(partial, [
       { path: 'blobs/', mode: 0o755 },
       { path: 'blobs/sha256/', mode: 0o755 },
       ...[image, manifest].map((content) => ({ path: blobPath(digestOf(content)), mode: 0o644, content })),
-      { path: blobPath(layer.digest), mode: 0o644, file: layerFile, size: layer.size },
+      ...packed.map(({ digest, file, size }) => ({ path: blobPath(digest), mode: 0o644, file, size })),
       { path: 'index.json', mode: 0o644, content: index },
       { path: 'manifest.json', mode: 0o644, content: docker },
       { path: 'oci-layout', mode: 0o644, content: json({ imageLayoutVersion: '1.0.0' }) },
     ]);
+    await rename(partial, output);
     return digestOf(manifest);
   } finally {
     await rm(layerFile, { force: true });
+    await rm(partial, { force: true });
+  }
+}
+
+async function plainLayer(rootfs, file) {
+  const { digest, size } = await writeTar(file, await folderEntries(rootfs));
+  return { mediaType: `${OCI}.layer.v1.tar`, diffId: digest, digest, size, file };
+}
+
+/**
+ * The folder as a compressed layer, which stays in the folder `cache` under the hash of its content: an unchanged one is not compressed again.
+ * @returns {Promise<{mediaType: string, diffId: string, digest: string, size: number, file: string}>} `size` in bytes, compressed
+ */
+export async function packLayer(folder, cache) {
+  await mkdir(cache, { recursive: true });
+  const tar = join(cache, `layer.${process.pid}.tar`);
+  try {
+    const { diffId } = await plainLayer(folder, tar);
+    const file = join(cache, `${diffId.slice('sha256:'.length)}.tar.gz`);
+    const known = await stat(file).catch(() => undefined);
+    if (known === undefined) {
+      await pipeline(createReadStream(tar), createGzip({ level: 6 }), createWriteStream(`${tar}.gz`));
+      await rename(`${tar}.gz`, file);
+    }
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(file), hash);
+    const { size } = await stat(file);
+    return { mediaType: `${OCI}.layer.v1.tar+gzip`, diffId, digest: `sha256:${hash.digest('hex')}`, size, file };
+  } finally {
+    await rm(tar, { force: true });
   }
 }
 
