@@ -54,9 +54,19 @@ export function envValue(placed: PlacedSetting, env: Readonly<Record<string, str
       return raw.trim() === '' ? undefined : Number.isNaN(Number(raw)) ? raw : Number(raw);
     case 'flag':
       return raw === '' ? undefined : (FLAGS[raw.toLowerCase()] ?? raw);
+    case 'map':
+      return raw === '' ? {} : mapOf(raw);
     case 'objects':
       return undefined;
   }
+}
+
+/** `a:x,b:y`. A part without `:` gives the text itself, which the schema refuses. Source: Go `envconfig`. */
+function mapOf(raw: string): unknown {
+  const pairs = raw
+    .split(',')
+    .map((pair) => [pair.slice(0, pair.indexOf(':')).trim(), pair.slice(pair.indexOf(':') + 1)]);
+  return raw.split(',').every((pair) => pair.indexOf(':') > 0) ? Object.fromEntries(pairs) : raw;
 }
 
 /** Source: Go `strconv.ParseBool`. */

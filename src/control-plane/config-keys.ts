@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { INJECTOR_KEYS } from './config-keys-injector.ts';
 import {
   type ConfigOf,
   count,
@@ -169,6 +170,10 @@ export const CONFIG_KEYS = {
     universal: {
       dataplaneCleanupAge: duration('72h', 'A stored Dataplane that was offline for so long is removed.'),
     },
+    kubernetes: {
+      controlPlaneServiceName: text('weft-control-plane', 'Service by which sidecars reach the control plane.'),
+      injector: INJECTOR_KEYS,
+    },
   },
   defaults: {
     skipMeshCreation: flag(false, 'Does not create the Mesh `default` at the first start.'),
@@ -252,6 +257,10 @@ export const CONFIG_KEYS = {
     },
   },
   experimental: {
+    sidecarContainers: flag(
+      true,
+      'Sidecars are native ones: init containers that stay, started first and stopped last (Kubernetes 1.29 or newer). Kuma starts with false.',
+    ),
     deltaXds: flag(false, 'Tells every proxy to use delta xDS, also those that did not ask for it.'),
   },
   weft: {

@@ -58,6 +58,10 @@ function defaultText({ setting }: PlacedSetting): string {
   if (setting.form === 'duration') return `\`${formatGoDuration(setting.default as number)}\``;
   if (Array.isArray(setting.default))
     return setting.default.length === 0 ? 'empty' : `\`${setting.default.join(',')}\``;
+  if (setting.form === 'map') {
+    const pairs = Object.entries(setting.default as Readonly<Record<string, string>>);
+    return pairs.length === 0 ? 'empty' : `\`${pairs.map(([name, value]) => `${name}:${value}`).join(',')}\``;
+  }
   return setting.default === '' ? 'empty' : `\`${String(setting.default)}\``;
 }
 

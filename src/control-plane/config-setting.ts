@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseGoDuration } from '../lib/duration.ts';
 
 /** How a setting's text in an environment variable or a YAML scalar is read. */
-export type SettingForm = 'text' | 'flag' | 'number' | 'duration' | 'list' | 'objects';
+export type SettingForm = 'text' | 'flag' | 'number' | 'duration' | 'list' | 'map' | 'objects';
 
 /**
  * One leaf of the configuration: the single source of its type, check, default, environment variable and documentation.
@@ -79,6 +79,41 @@ export function duration(value: string, description: string, extras?: Extras): S
 export function list(value: readonly string[], description: string, extras?: Extras): Setting<readonly string[]> {
   const schema = z.array(z.string('must be a text'), 'must be a list of texts').readonly();
   return setting('list', schema, value, description, extras);
+}
+
+/** Ports and ranges of them, numbers or texts; texts after parsing. `parse` says `undefined` for what is none. */
+export function portList(
+  parse: (text: string) => unknown,
+  description: string,
+  extras?: Extras,
+): Setting<readonly string[]> {
+  const item = z.union([z.int(), z.string()]).transform(String);
+  const schema = z
+    .array(item, 'must be a list of ports')
+    .refine(
+      (parts) => parse(parts.join(',')) !== undefined,
+      'must be ports from 1 to 65535 and ranges of them, such as 8000-8100',
+    )
+    .readonly();
+  return setting('list', schema, [], description, extras);
+}
+
+/** Texts by name; in an environment variable `name:text,name:text`. */
+export function textMap(
+  value: Readonly<Record<string, string>>,
+  description: string,
+  extras?: Extras,
+): Setting<Readonly<Record<string, string>>> {
+  const schema = z.record(z.string(), z.string('must be a text'), 'must be names with texts, such as a:x,b:y');
+  return setting('map', schema.readonly(), value, description, extras);
+}
+
+/** An amount as Kubernetes writes it: `50m`, `64Mi`; '' is none. */
+export function quantity(value: string, description: string, extras?: Extras): Setting<string> {
+  const schema = z
+    .string('must be a text')
+    .regex(/^(\d+(\.\d+)?([munkKMGTP]|[KMGTP]i)?)?$/, 'must be an amount such as 50m, 1, 64Mi');
+  return setting('text', schema, value, description, extras);
 }
 
 export function oneOf<const Choice extends string>(

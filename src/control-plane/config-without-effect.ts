@@ -8,7 +8,11 @@ import { envNameOf } from './config-setting.ts';
 
 /** Why keys have no effect; the first prefix that fits counts. */
 const REASONS: readonly (readonly [prefix: string, reason: string])[] = [
-  ['runtime.kubernetes', 'Kubernetes is not available in this version'],
+  [
+    'runtime.kubernetes.injector.sidecarContainer.waitForDataplaneReady',
+    'containers always wait for a sidecar that is a native one, and cannot wait for another',
+  ],
+  ['runtime.kubernetes.injector.builtinDNS', 'the proxy answers no DNS in this version'],
   ['multizone', 'multi-zone is not available in this version'],
   ['interCp', 'control planes find each other through the store'],
   ['monitoringAssignmentServer', 'the monitoring assignment server is not available in this version'],
@@ -54,7 +58,7 @@ const KEYS: Readonly<Record<string, string>> = {
   'dpServer.hds': 'enabled interval refreshInterval',
   eventBus: 'bufferSize',
   experimental:
-    'autoReachableServices exposeZoneProxyMetrics inboundTagsDisabled ingressTagFilters kubeOutboundsAsVIPs sidecarContainers useTagFirstVirtualOutboundModel',
+    'autoReachableServices exposeZoneProxyMetrics inboundTagsDisabled ingressTagFilters kubeOutboundsAsVIPs useTagFirstVirtualOutboundModel',
   'experimental.kdsEventBasedWatchdog': 'delayFullResync enabled flushInterval fullResyncInterval',
   general:
     'certGenerationBaseBackoff certGenerationCircuitBreakerMinProxies certGenerationMaxBackoff dnsCacheTTL resilientComponentBaseBackoff resilientComponentMaxBackoff tlsCipherSuites tlsMaxVersion',
@@ -87,30 +91,16 @@ const KEYS: Readonly<Record<string, string>> = {
   reports: 'enabled',
   'runtime.kubernetes.admissionServer': 'address certDir port',
   'runtime.kubernetes':
-    'allowedUsers controlPlaneServiceName disallowMultipleMeshesPerNamespace marshalingCacheExpirationTime serviceAccountName skipMeshOwnerReference supportGatewaySecretsInAllNamespaces workloadLabels',
+    'allowedUsers disallowMultipleMeshesPerNamespace marshalingCacheExpirationTime serviceAccountName skipMeshOwnerReference supportGatewaySecretsInAllNamespaces workloadLabels',
   'runtime.kubernetes.clientConfig': 'burstQps qps',
   'runtime.kubernetes.controllersConcurrency': 'podController',
   'runtime.kubernetes.injector':
-    'applicationProbeProxyPort caCertFile cniEnabled containerPatches ignoredServiceSelectorLabels nodeLabelsToCopy otelPipeEnabled transparentProxyConfigMap unifiedResourceNamingEnabled virtualProbesEnabled virtualProbesPort',
+    'applicationProbeProxyPort cniEnabled ignoredServiceSelectorLabels nodeLabelsToCopy otelPipeEnabled transparentProxyConfigMap unifiedResourceNamingEnabled',
   'runtime.kubernetes.injector.builtinDNS': 'enabled experimentalProxy logging port',
   'runtime.kubernetes.injector.ebpf':
     'bpffsPath cgroupPath enabled instanceIPEnvVarName programsSourcePath tcAttachIface',
-  'runtime.kubernetes.injector.exceptions': 'labels',
-  'runtime.kubernetes.injector.initContainer': 'image',
-  'runtime.kubernetes.injector.initContainer.resources.limits': 'cpu memory',
-  'runtime.kubernetes.injector.initContainer.resources.requests': 'cpu memory',
-  'runtime.kubernetes.injector.sidecarContainer':
-    'adminPort drainTime envVars gid image ipFamilyMode redirectPortInbound redirectPortOutbound uid waitForDataplaneReady',
-  'runtime.kubernetes.injector.sidecarContainer.livenessProbe':
-    'failureThreshold initialDelaySeconds periodSeconds timeoutSeconds',
-  'runtime.kubernetes.injector.sidecarContainer.readinessProbe':
-    'failureThreshold initialDelaySeconds periodSeconds successThreshold timeoutSeconds',
-  'runtime.kubernetes.injector.sidecarContainer.resources.limits': 'cpu memory',
-  'runtime.kubernetes.injector.sidecarContainer.resources.requests': 'cpu memory',
-  'runtime.kubernetes.injector.sidecarContainer.startupProbe':
-    'failureThreshold initialDelaySeconds periodSeconds timeoutSeconds',
-  'runtime.kubernetes.injector.sidecarTraffic':
-    'excludeInboundIPs excludeInboundPorts excludeOutboundIPs excludeOutboundPorts',
+  'runtime.kubernetes.injector.sidecarContainer': 'waitForDataplaneReady',
+  'runtime.kubernetes.injector.sidecarContainer.readinessProbe': 'successThreshold',
   'runtime.kubernetes.injector.spire': 'enabled mountPath socketFileName',
   'runtime.kubernetes.injector.validationContainer.resources.limits': 'cpu memory',
   'runtime.kubernetes.injector.validationContainer.resources.requests': 'cpu memory',
@@ -135,19 +125,12 @@ const ENV_PREFIXES: readonly (readonly [path: string, env: string])[] = [
   ['metrics.openTelemetry', 'KUMA_METRICS_OPENTELEMETRY'],
   ['tracing.openTelemetry', 'KUMA_TRACING_OPENTELEMETRY'],
   ['policies.pluginPoliciesEnabled', 'KUMA_PLUGIN_POLICIES_ENABLED'],
-  ['runtime.kubernetes.injector.sidecarContainer.gid', 'KUMA_RUNTIME_KUBERNETES_INJECTOR_SIDECAR_CONTAINER_GUI'],
-  ['runtime.kubernetes.injector.sidecarContainer.resources', 'KUMA_INJECTOR_SIDECAR_CONTAINER_RESOURCES'],
-  ['runtime.kubernetes.injector.initContainer', 'KUMA_INJECTOR_INIT_CONTAINER'],
   ['runtime.kubernetes.injector.validationContainer', 'KUMA_INJECTOR_VALIDATION_CONTAINER'],
   [
     'runtime.kubernetes.injector.transparentProxyConfigMap',
     'KUMA_RUNTIME_KUBERNETES_INJECTOR_TRANSPARENT_PROXY_CONFIGMAP_NAME',
   ],
   ['runtime.kubernetes.injector.applicationProbeProxyPort', 'KUMA_RUNTIME_KUBERNETES_APPLICATION_PROBE_PROXY_PORT'],
-  ['runtime.kubernetes.injector.virtualProbesEnabled', 'KUMA_RUNTIME_KUBERNETES_VIRTUAL_PROBES_ENABLED'],
-  ['runtime.kubernetes.injector.virtualProbesPort', 'KUMA_RUNTIME_KUBERNETES_VIRTUAL_PROBES_PORT'],
-  ['runtime.kubernetes.injector.exceptions.labels', 'KUMA_RUNTIME_KUBERNETES_EXCEPTIONS_LABELS'],
-  ['runtime.kubernetes.injector.sidecarTraffic', 'KUMA_RUNTIME_KUBERNETES_SIDECAR_TRAFFIC'],
 ];
 
 export interface KeyWithoutEffect {

@@ -119,12 +119,12 @@ describe('loadConfig', () => {
 
   it('warns of keys that have no effect here', () => {
     const { warnings } = load(
-      'reports: {enabled: true}\nruntime: {kubernetes: {injector: {exceptions: {labels: {a: b}}}}}\n',
-      { KUMA_RUNTIME_KUBERNETES_VIRTUAL_PROBES_PORT: '1' },
+      'reports: {enabled: true}\nruntime: {kubernetes: {injector: {builtinDNS: {enabled: true}}}}\n',
+      { KUMA_RUNTIME_KUBERNETES_INJECTOR_BUILTIN_DNS_PORT: '1' },
     );
     expect(warnings).toEqual([
       'reports.enabled has no effect: usage reports are never sent',
-      'runtime.kubernetes.injector.exceptions.labels, KUMA_RUNTIME_KUBERNETES_VIRTUAL_PROBES_PORT have no effect: Kubernetes is not available in this version',
+      'runtime.kubernetes.injector.builtinDNS.enabled, KUMA_RUNTIME_KUBERNETES_INJECTOR_BUILTIN_DNS_PORT have no effect: the proxy answers no DNS in this version',
     ]);
   });
 
@@ -200,7 +200,9 @@ describe('keys', () => {
     expect(idle.get('dpServer.hds.checkDefaults.noTrafficInterval')).toBe(
       'KUMA_DP_SERVER_HDS_CHECK_NO_TRAFFIC_INTERVAL',
     );
-    expect(idle.get('runtime.kubernetes.injector.initContainer.image')).toBe('KUMA_INJECTOR_INIT_CONTAINER_IMAGE');
+    expect(idle.get('runtime.kubernetes.injector.validationContainer.resources.limits.cpu')).toBe(
+      'KUMA_INJECTOR_VALIDATION_CONTAINER_RESOURCES_LIMITS_CPU',
+    );
   });
 
   it('print durations as Go does', () => {

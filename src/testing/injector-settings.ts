@@ -1,7 +1,7 @@
 import type { InjectorSettings } from '../k8s/inject/settings.ts';
 
-const times = (periodSeconds: number, failureThreshold: number) => ({
-  initialDelaySeconds: 1,
+const times = (initialDelaySeconds: number, periodSeconds: number, failureThreshold: number) => ({
+  initialDelaySeconds,
   timeoutSeconds: 3,
   periodSeconds,
   failureThreshold,
@@ -22,9 +22,9 @@ export const TEST_INJECTOR_SETTINGS: InjectorSettings = {
     redirectPortInbound: 15006,
     redirectPortOutbound: 15001,
     ipFamilyMode: 'dualstack',
-    startupProbe: times(1, 60),
-    readinessProbe: times(5, 12),
-    livenessProbe: times(5, 12),
+    startupProbe: times(0, 1, 60),
+    readinessProbe: times(1, 5, 12),
+    livenessProbe: times(60, 5, 12),
     resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { cpu: '1000m', memory: '512Mi' } },
     envVars: {},
   },
