@@ -19,7 +19,7 @@ export function checkControlPlane({ namespace, deployment, version }: ControlPla
   if (deployment.state !== 'absent') return [skip('control-plane-ready', `its Deployment: ${whyUnknown(deployment)}`)];
   return [
     finding('control-plane-ready', 'fail', `there is no Deployment ${CONTROL_PLANE} in namespace ${namespace}`, {
-      hint: 'weft install control-plane | kubectl apply -f -   # installed elsewhere? give --namespace',
+      hint: 'weft install control-plane | kubectl apply --server-side -f -   # installed elsewhere? give --namespace',
     }),
   ];
 }
@@ -48,7 +48,7 @@ function checkVersion(deployment: Deployment, version: string): Finding {
   if (running === undefined) return skip('control-plane-version', 'its image has no version');
   if (running === version) return ok('control-plane-version', `${running}, as this program`);
   return finding('control-plane-version', 'warn', `the control plane is ${running}, this program ${version}`, {
-    hint: `weft install control-plane | kubectl apply -f -   # or use weft ${running}`,
+    hint: `weft install control-plane | kubectl apply --server-side -f -   # or use weft ${running}`,
   });
 }
 

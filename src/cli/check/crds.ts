@@ -16,12 +16,14 @@ export function checkCrds(crds: Fact<readonly Crd[]>, expected: readonly Expecte
   const list = factValue(crds);
   if (list === undefined) return [skip('crds-present', `the definitions: ${whyUnknown(crds)}`)];
   const { missing, other, pending } = compareCrds(list, expected);
-  const hint = 'weft install control-plane | kubectl apply -f -   # the definitions are part of it';
+  const hint = 'weft install control-plane | kubectl apply --server-side -f -   # the definitions are part of it';
+  const names = nameSome(missing);
+  if (missing.length === expected.length) {
+    return [finding('crds-present', 'fail', `none of ${expected.length} is there: ${names}`, { hint })];
+  }
   return [
     missing.length > 0
-      ? finding('crds-present', 'fail', `${missing.length} of ${expected.length} are missing: ${nameSome(missing)}`, {
-          hint,
-        })
+      ? finding('crds-present', 'fail', `${missing.length} of ${expected.length} are missing: ${names}`, { hint })
       : ok('crds-present', `all ${expected.length} are there`),
     other.length > 0
       ? finding('crds-version', 'fail', `older than this program: ${nameSome(other)}`, { hint })

@@ -36,6 +36,7 @@ import {
   type Lease,
   MESHES,
   type MeshObject,
+  SERVICE_ACCOUNTS,
   type SecretObject,
 } from './kube-objects.ts';
 import type { ClusterFacts, KubernetesFacts } from './kubernetes-facts.ts';
@@ -58,6 +59,8 @@ export interface GatherOptions {
   readonly now: () => number;
   readonly signal: AbortSignal;
 }
+
+const COMPONENT = 'app.kubernetes.io/component';
 
 /** All facts of a cluster, in two rounds of parallel questions. What can't be read is a fact too. */
 export async function gatherKubernetes(options: GatherOptions): Promise<KubernetesFacts> {
@@ -242,7 +245,7 @@ async function gatherIssuers(
   backends: readonly BackendEntry[],
   controllers: Fact<readonly Deployment[]>,
 ): Promise<readonly IssuerFacts[]> {
-  const approver = approverOf(controllers);
+  const approver = await findApprover(options, controllers);
   return Promise.all(
     backends.flatMap(({ mesh, backend, enabled }) => {
       const ref = issuerRefOf(backend);
@@ -294,16 +297,23 @@ async function issuerType(client: KubeClient, ref: IssuerRef, signal: AbortSigna
   return known({ group: ref.group, version, plural: found.name, kind: ref.kind, namespaced: found.namespaced });
 }
 
-/** cert-manager's own ServiceAccount, which approves unless that was switched off. */
-function approverOf(controllers: Fact<readonly Deployment[]>): Fact<string> {
+/** cert-manager's own ServiceAccount, which approves unless that was switched off: its Deployment's, else the one of its usual name. */
+async function findApprover(
+  { client, signal }: GatherOptions,
+  controllers: Fact<readonly Deployment[]>,
+): Promise<Fact<string>> {
   if (controllers.state !== 'known') return controllers;
-  const controller = controllers.value.find(
-    ({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'controller',
+  const main = controllers.value.find(({ metadata }) => metadata.labels?.[COMPONENT] === 'controller');
+  const found = main ?? controllers.value[0];
+  if (found !== undefined) {
+    const account = found.spec.template.spec.serviceAccountName ?? 'default';
+    return known(`system:serviceaccount:${found.metadata.namespace}:${account}`);
+  }
+  const usual = await ask(
+    client.get(SERVICE_ACCOUNTS, { namespace: 'cert-manager', name: 'cert-manager' }, { signal }),
   );
-  const found = controller ?? controllers.value[0];
-  if (found === undefined) return { state: 'failed', reason: "cert-manager's Deployment was not found" };
-  const account = found.spec.template.spec.serviceAccountName ?? 'default';
-  return known(`system:serviceaccount:${found.metadata.namespace}:${account}`);
+  if (usual.state === 'known') return known('system:serviceaccount:cert-manager:cert-manager');
+  return { state: 'failed', reason: "cert-manager's Deployment was not found" };
 }
 
 async function reviewApprover(options: GatherOptions, ref: IssuerRef, approver: Fact<string>): Promise<Fact<Approver>> {

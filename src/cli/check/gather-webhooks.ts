@@ -85,6 +85,12 @@ function servedCertificate(
   anchors: readonly (readonly X509Certificate[] | undefined)[],
   namespace: string,
 ): Fact<ServedCertificate> {
+  if (secret.state === 'absent') {
+    return {
+      state: 'failed',
+      reason: `there is no Secret ${WEBHOOK_SECRET}; the control plane may be given it as files`,
+    };
+  }
   if (secret.state !== 'known') return secret;
   const leaf = nodesOf(secret.value.data?.['tls.crt'])?.[0];
   if (leaf === undefined) return { state: 'failed', reason: `Secret ${WEBHOOK_SECRET} has no certificate` };
@@ -109,7 +115,8 @@ async function tryWebhook(client: KubeClient, signal: AbortSignal): Promise<Fact
   } catch (error) {
     if (!(error instanceof KubeError)) throw error;
     if (error.code === 'invalid') return known({ kind: 'refused', message: error.message });
-    if (error.message.includes('failed calling webhook')) return known({ kind: 'unreachable', message: error.message });
+    const at = error.message.indexOf('failed calling webhook');
+    if (at >= 0) return known({ kind: 'unreachable', message: error.message.slice(at) });
     return { state: error.code === 'forbidden' ? 'forbidden' : 'failed', reason: error.message };
   }
 }

@@ -95,6 +95,13 @@ export const DEPLOYMENTS: ResourceType = {
   kind: 'Deployment',
   namespaced: true,
 };
+export const SERVICE_ACCOUNTS: ResourceType = {
+  group: '',
+  version: 'v1',
+  plural: 'serviceaccounts',
+  kind: 'ServiceAccount',
+  namespaced: true,
+};
 export const LEASES: ResourceType = {
   group: 'coordination.k8s.io',
   version: 'v1',

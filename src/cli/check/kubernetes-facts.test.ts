@@ -215,7 +215,7 @@ describe('checkKubernetes', () => {
       hooksAre({ configurations: [{ name: 'mutating', found: hooks('mutating'), bundles: new Map() }] }),
       'webhooks-ca-bundle',
       'fail',
-      'mutating/validator',
+      'mutating (1 webhooks)',
     ],
     [
       'an expired bundle',

@@ -34,10 +34,18 @@ export function checkRights(facts: RightFacts): Finding[] {
   return [checkCaller(facts.caller), checkControlPlane(facts), checkTooMuch(facts)];
 }
 
-/** `list pods`, `get secrets in kong-mesh-system`. */
-function rightText({ verb, group, resource, namespace, name }: Right): string {
-  const what = group === '' ? resource : `${resource}.${group}`;
-  return `${verb} ${what}${name === undefined ? '' : `/${name}`}${namespace === undefined ? '' : ` in ${namespace}`}`;
+/** `list pods`, `get, watch secrets in kong-mesh-system`: verbs of one resource together. */
+function rightTexts(rights: readonly Right[]): string {
+  const verbs = new Map<string, string[]>();
+  for (const { verb, group, resource, namespace, name } of rights) {
+    const what = `${resource}${group === '' ? '' : `.${group}`}${name === undefined ? '' : `/${name}`}`;
+    const where = namespace === undefined ? what : `${what} in ${namespace}`;
+    verbs.set(where, [...(verbs.get(where) ?? []), verb]);
+  }
+  return nameSome(
+    [...verbs].map(([where, all]) => `${all.join(', ')} ${where}`),
+    3,
+  );
 }
 
 function checkCaller(caller: Fact<readonly RightAnswer[]>): Finding {
@@ -45,7 +53,7 @@ function checkCaller(caller: Fact<readonly RightAnswer[]>): Finding {
   if (answers === undefined) return skip('caller-rights', `your rights can't be asked for: ${whyUnknown(caller)}`);
   const missing = answers.filter(({ allowed }) => !allowed);
   if (missing.length === 0) return ok('caller-rights', 'you may read all that is checked');
-  return finding('caller-rights', 'warn', `you may not ${nameSome(missing.map(rightText))}: some checks are skipped`, {
+  return finding('caller-rights', 'warn', `you may not ${rightTexts(missing)}: some checks are skipped`, {
     hint: 'use an administrator, or bind the ClusterRole "view" and add the missing rights',
   });
 }
@@ -57,8 +65,8 @@ function checkControlPlane({ controlPlane, controlPlaneUser }: RightFacts): Find
   }
   const missing = answers.filter(({ allowed }) => !allowed);
   if (missing.length === 0) return ok('control-plane-rights', 'the control plane may do what it has to');
-  return finding('control-plane-rights', 'fail', `${controlPlaneUser} may not ${nameSome(missing.map(rightText))}`, {
-    hint: 'weft install control-plane | kubectl apply -f -   # applies its roles and bindings again',
+  return finding('control-plane-rights', 'fail', `${controlPlaneUser} may not ${rightTexts(missing)}`, {
+    hint: 'weft install control-plane | kubectl apply --server-side -f -   # applies its roles and bindings again',
   });
 }
 
@@ -73,7 +81,7 @@ function checkTooMuch({ tooMuch, controlPlaneUser }: RightFacts): Finding {
   return finding(
     'control-plane-secrets',
     'warn',
-    `${controlPlaneUser} may ${nameSome(granted.map(rightText))}: more than it needs`,
+    `${controlPlaneUser} may ${rightTexts(granted)}: more than it needs`,
     {
       hint: 'kubectl get clusterrolebindings,rolebindings -A -o wide | grep weft-control-plane   # which one is not ours?',
     },

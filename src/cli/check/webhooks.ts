@@ -50,7 +50,7 @@ function checkPresent({ configurations }: WebhookFacts): Finding {
   const missing = configurations.filter(({ found }) => found.state === 'absent');
   if (missing.length > 0) {
     return finding('webhooks-present', 'fail', `missing: ${nameSome(missing.map(({ name }) => name))}`, {
-      hint: 'weft install control-plane | kubectl apply -f -',
+      hint: 'weft install control-plane | kubectl apply --server-side -f -',
     });
   }
   const unknown = configurations.find(({ found }) => found.state !== 'known');
@@ -60,18 +60,18 @@ function checkPresent({ configurations }: WebhookFacts): Finding {
 
 function checkBundles({ configurations, namespace, now }: WebhookFacts): Finding {
   const hooks = configurations.flatMap(({ name, found, bundles }) =>
-    (factValue(found)?.webhooks ?? []).map((hook) => ({ of: `${name}/${hook.name}`, lives: bundles.get(hook.name) })),
+    (factValue(found)?.webhooks ?? []).map((hook) => ({ of: name, lives: bundles.get(hook.name) ?? [] })),
   );
-  const empty = hooks.filter(({ lives }) => lives === undefined || lives.length === 0);
-  if (empty.length > 0) {
-    const names = nameSome(empty.map(({ of }) => of));
-    return finding('webhooks-ca-bundle', 'fail', `without a usable caBundle: ${names}`, { hint: RESTART(namespace) });
-  }
-  const ended = hooks.filter(({ lives }) => lives?.every(({ notAfter }) => now >= notAfter));
-  if (ended.length > 0) {
-    const names = nameSome(ended.map(({ of }) => of));
-    return finding('webhooks-ca-bundle', 'fail', `with an expired caBundle: ${names}`, { hint: RESTART(namespace) });
-  }
+  const bad = (which: readonly (typeof hooks)[number][], what: string) => {
+    const names = [...new Set(which.map(({ of }) => of))].map(
+      (name) => `${name} (${which.filter(({ of }) => of === name).length} webhooks)`,
+    );
+    return finding('webhooks-ca-bundle', 'fail', `${what}: ${names.join(', ')}`, { hint: RESTART(namespace) });
+  };
+  const empty = hooks.filter(({ lives }) => lives.length === 0);
+  if (empty.length > 0) return bad(empty, 'without a usable caBundle');
+  const ended = hooks.filter(({ lives }) => lives.every(({ notAfter }) => now >= notAfter));
+  if (ended.length > 0) return bad(ended, 'with an expired caBundle');
   return ok('webhooks-ca-bundle', `${hooks.length} webhooks have a valid CA bundle`);
 }
 
@@ -80,9 +80,7 @@ function checkServed({ served, namespace, threshold, now }: WebhookFacts): Findi
   const bad = (message: string) =>
     finding('webhooks-certificate', 'fail', `the serving certificate ${message}`, { hint: RESTART(namespace) });
   if (certificate === undefined) {
-    return served.state === 'absent'
-      ? bad('is not there')
-      : skip('webhooks-certificate', `the serving certificate: ${whyUnknown(served)}`);
+    return skip('webhooks-certificate', `the serving certificate: ${whyUnknown(served)}`);
   }
   const host = `weft-control-plane.${namespace}.svc`;
   if (!certificate.trusted) return bad('is not signed by the CA in caBundle: the API server refuses it');
@@ -108,7 +106,7 @@ function checkAnswer({ answer, namespace }: WebhookFacts): Finding {
       return ok('webhooks-answer', 'the API server reaches the webhook');
     case 'accepted':
       return finding('webhooks-answer', 'fail', 'a Mesh with an error in it was accepted: nobody validates', {
-        hint: 'weft install control-plane | kubectl apply -f -   # sets the webhook configurations again',
+        hint: 'weft install control-plane | kubectl apply --server-side -f -   # sets the webhook configurations again',
       });
     case 'unreachable':
       return finding('webhooks-answer', 'fail', `the API server can't call the webhook: ${said.message}`, {
