@@ -80,6 +80,8 @@ function storeProblem(error: StoreError, title: string): Problem {
       return new Problem(400, title, 'Invalid offset', {
         violations: [{ field: 'offset', message: 'Invalid format' }],
       });
+    case 'refused':
+      return new Problem(400, title, error.message, { cause: error });
     case 'unavailable':
       return new Problem(503, 'Service unavailable', 'the store does not answer, try again later', { cause: error });
     default:

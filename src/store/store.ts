@@ -1,7 +1,14 @@
 import type { Resource, ResourceKey } from '../resources/resource.ts';
 
 /** Stable codes of `StoreError`; callers switch on them. */
-export type StoreErrorCode = 'not-found' | 'already-exists' | 'conflict' | 'invalid-offset' | 'unavailable';
+export type StoreErrorCode =
+  | 'not-found'
+  | 'already-exists'
+  | 'conflict'
+  | 'invalid-offset'
+  /** The engine cannot hold this, whoever asks again: Kubernetes has rules for names and labels of its own. */
+  | 'refused'
+  | 'unavailable';
 
 export class StoreError extends Error {
   readonly code: StoreErrorCode;
@@ -58,9 +65,9 @@ export type Change =
   | { readonly op: 'delete'; readonly key: ResourceKey; readonly resource?: Resource }
   | { readonly op: 'synced' };
 
-/** Where resources live. Engines: memory, SQLite, PostgreSQL; every engine passes `testing/store-contract.ts`. */
+/** Where resources live. Engines: memory, SQLite, PostgreSQL, Kubernetes; every engine passes `testing/store-contract.ts`. */
 export interface ResourceStore {
-  /** Engine name as in configuration: `memory`, `sqlite`, `postgres`. */
+  /** Engine name as in configuration: `memory`, `sqlite`, `postgres`, `kubernetes`. */
   readonly engine: string;
   get(key: ResourceKey): Promise<Resource | undefined>;
   list(query: ListQuery): Promise<Page>;
@@ -71,7 +78,10 @@ export interface ResourceStore {
   update(resource: Resource, expectedVersion?: string): Promise<Resource>;
   /** Throws `not-found` or `conflict`. */
   delete(key: ResourceKey, expectedVersion?: string): Promise<void>;
-  /** All or nothing, in order; returns what was written (deletes give nothing). Thousands of writes are one transaction. */
+  /**
+   * All or nothing, in order; returns what was written (deletes give nothing). Thousands of writes are one transaction.
+   * Kubernetes has no transactions: there a failed one is undone write by write (docs/decisions/0012-kubernetes-store.md).
+   */
   transact(writes: readonly Write[]): Promise<readonly Resource[]>;
   /**
    * Batches of changes of these types (absent: all), in commit order. A batch is what was committed together or close together.

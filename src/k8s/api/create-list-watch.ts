@@ -25,6 +25,8 @@ export interface ListWatchOptions<T extends KubeObject = KubeObject> {
   readonly maxSilenceMs?: number;
   /** What is kept of each object, for kinds of which there are many and little is read. Must leave name, namespace, uid and resourceVersion. */
   readonly shape?: (object: T) => T;
+  /** Called when a list has been applied, the first one and each later one, with its resource version. */
+  readonly onList?: (resourceVersion: string) => void;
 }
 
 const PAGE_SIZE = 500;
@@ -83,7 +85,7 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
       remove(key, old);
       old = undefined;
     }
-    const kept = shape(withoutManagedFields(object));
+    const kept = withoutManagedFields(shape(object));
     objects.set(key, kept);
     emit({ op: 'upsert', object: kept, old });
   }
@@ -107,6 +109,7 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
     } while (page.continue !== undefined);
     for (const [key, old] of [...objects]) if (!present.has(key)) remove(key, old);
     for (const object of present.values()) upsert(object);
+    options.onList?.(page.resourceVersion);
     return page.resourceVersion;
   }
 
@@ -138,7 +141,7 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
           continue;
         }
         position.version = event.object.metadata.resourceVersion ?? position.version;
-        if (event.type === 'DELETED') remove(keyText(event.object), shape(withoutManagedFields(event.object)));
+        if (event.type === 'DELETED') remove(keyText(event.object), withoutManagedFields(shape(event.object)));
         else upsert(event.object);
       }
       if (silent) throw new KubeError('unavailable', `watch ${type.plural}: silent for ${maxSilenceMs} ms`);

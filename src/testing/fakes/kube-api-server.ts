@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { applyJsonPatch, type JsonPatchStep } from '../json-patch.ts';
+import jsonPatch, { type Operation } from 'fast-json-patch';
 
 /**
  * A small Kubernetes API server over real HTTP, for unit tests: collections of any kind, resource versions, watches with bookmarks, selectors,
@@ -28,7 +28,7 @@ export interface FakeApiServer {
   bookmark(): void;
   /** Forgets history: a watch from an older version gets 410. */
   compact(): void;
-  /** Cuts every open connection, watches included. */
+  /** Cuts the connection of every open watch. */
   cut(): void;
   /** Number of open watches. */
   watches(): number;
@@ -178,7 +178,8 @@ export async function startFakeApiServer(): Promise<FakeApiServer> {
       case 'PUT':
       case 'PATCH': {
         const next = request.method === 'PUT' || before === undefined ? body : patched(request, before, body);
-        const wanted = body?.metadata?.resourceVersion;
+        if (next === undefined) return refuse(response, 422, 'Invalid', `${key}: the patch does not apply`);
+        const wanted = next.metadata.resourceVersion;
         if (before !== undefined && wanted !== undefined && wanted !== before.metadata['resourceVersion'])
           return refuse(response, 409, 'Conflict', `${key}: the object has been modified`);
         return answer(response, 200, query.has('dryRun') ? next : store(place, next, before));
@@ -288,7 +289,9 @@ export async function startFakeApiServer(): Promise<FakeApiServer> {
       version += 1;
       oldest = version;
     },
-    cut: () => server.closeAllConnections(),
+    cut() {
+      for (const { response } of watches) response.destroy();
+    },
     watches: () => watches.size,
     pause,
     async resume() {
@@ -342,17 +345,17 @@ function isApply(request: IncomingMessage): boolean {
   return request.method === 'PATCH' && request.headers['content-type'] === 'application/apply-patch+yaml';
 }
 
+/** The object with a JSON patch (RFC 6902) or a merge patch; `undefined`: a test in it fails. */
+function patched(request: IncomingMessage, before: FakeObject, patch: unknown): FakeObject | undefined {
+  if (request.headers['content-type'] !== 'application/json-patch+json') return merge(before, patch) as FakeObject;
+  try {
+    return jsonPatch.applyPatch(structuredClone(before), patch as Operation[], true).newDocument;
+  } catch {
+    return undefined;
+  }
+}
+
 /** RFC 7396. */
-function patched(request: IncomingMessage, target: FakeObject, patch: unknown): FakeObject {
-  return request.headers['content-type'] === 'application/json-patch+json'
-    ? (applyJsonPatch(target, patch as readonly JsonPatchStep[]) as FakeObject)
-    : mergePatch(target, patch);
-}
-
-function mergePatch(target: FakeObject, patch: unknown): FakeObject {
-  return merge(target, patch) as FakeObject;
-}
-
 function merge(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
   const out: Record<string, unknown> =
