@@ -171,7 +171,27 @@ export const CONFIG_KEYS = {
       dataplaneCleanupAge: duration('72h', 'A stored Dataplane that was offline for so long is removed.'),
     },
     kubernetes: {
-      controlPlaneServiceName: text('weft-control-plane', 'Service by which sidecars reach the control plane.'),
+      controlPlaneServiceName: text(
+        'weft-control-plane',
+        'Service of the control plane in its namespace, by which sidecars and the API server find it.',
+      ),
+      serviceAccountName: text(
+        '',
+        'User that the control plane is to the API server; admission webhooks do not hold it up.',
+        { defaultText: 'system:serviceaccount:<store.kubernetes.systemNamespace>:weft-control-plane' },
+      ),
+      allowedUsers: list(
+        [],
+        'More users whose writes are not held to the rules about places and labels, such as a storage migrator.',
+      ),
+      admissionServer: {
+        address: text('', 'Address the admission server listens on. Empty: every address, IPv6 included.'),
+        port: port(5443, 'Port of the admission server.'),
+        certDir: text(
+          '',
+          'Directory with `tls.crt`, `tls.key` and optionally `ca.crt` of the admission server, read again when they change. Empty: the control plane makes and rotates its own.',
+        ),
+      },
       injector: INJECTOR_KEYS,
     },
   },

@@ -89,9 +89,8 @@ const KEYS: Readonly<Record<string, string>> = {
   policies: 'pluginPoliciesEnabled',
   'proxy.gateway': 'globalDownstreamMaxConnections',
   reports: 'enabled',
-  'runtime.kubernetes.admissionServer': 'address certDir port',
   'runtime.kubernetes':
-    'allowedUsers disallowMultipleMeshesPerNamespace marshalingCacheExpirationTime serviceAccountName skipMeshOwnerReference supportGatewaySecretsInAllNamespaces workloadLabels',
+    'disallowMultipleMeshesPerNamespace marshalingCacheExpirationTime skipMeshOwnerReference supportGatewaySecretsInAllNamespaces workloadLabels',
   'runtime.kubernetes.clientConfig': 'burstQps qps',
   'runtime.kubernetes.controllersConcurrency': 'podController',
   'runtime.kubernetes.injector':

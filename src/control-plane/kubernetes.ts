@@ -5,13 +5,20 @@
 import type { CaDependencies } from '../ca/backend.ts';
 import type { KubeClient } from '../k8s/api/client.ts';
 import { connectKubernetes } from '../k8s/api/connect.ts';
+import { systemUsers } from '../k8s/webhooks/context.ts';
+import { createMeshLookup } from '../k8s/webhooks/mesh-lookup.ts';
+import { createNamespaceLookup } from '../k8s/webhooks/namespace-lookup.ts';
+import { startWebhooks, type Webhooks, type WebhooksOptions } from '../k8s/webhooks/start-webhooks.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Metrics } from '../lib/metrics.ts';
 import type { LabelContext } from '../resources/labels.ts';
 import type { Registry } from '../resources/registry.ts';
 import { createLeaseElection } from '../store/kubernetes/leader.ts';
 import { type LeaderElection, type ResourceStore, StoreError } from '../store/store.ts';
 import type { ControlPlaneConfig } from './config.ts';
+import type { MeshLifecycle } from './mesh-lifecycle.ts';
+import { minVersionOf } from './server-certificate.ts';
 
 export interface KubernetesOptions {
   readonly config: ControlPlaneConfig;
@@ -29,6 +36,8 @@ export interface KubernetesParts {
   readonly registry: Registry;
   readonly election: LeaderElection;
   readonly labelContext: LabelContext;
+  readonly meshLifecycle: MeshLifecycle;
+  readonly metrics: Metrics;
 }
 
 export interface Kubernetes {
@@ -48,11 +57,15 @@ export interface Kubernetes {
 /** Name of the Lease by which control planes elect their leader. */
 const LEADER_LEASE = 'weft-leader';
 
+/** Answers to the API server may take so long when the control plane stops. */
+const WEBHOOK_GRACE_MS = 5000;
+
 /** Connects to the API server: the one of the Pod this runs in, else of KUBECONFIG. Throws `KubeError`. */
 export async function openKubernetes(options: KubernetesOptions): Promise<Kubernetes> {
   const { config, env, instanceId, clock, log } = options;
   const { systemNamespace } = config.store.kubernetes;
   const client = await connectKubernetes({ env, clock });
+  let webhooks: Webhooks | undefined;
   return {
     client,
     systemNamespace,
@@ -70,13 +83,49 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
       throw new StoreError('unavailable', 'open the Kubernetes store: not there yet');
     },
     caDependencies: {},
-    async start(_parts) {
-      // Webhooks: startWebhooks({ ... }) goes here; what it returns is closed below.
-      return { close: async () => undefined };
+    async start(parts) {
+      const started = await startWebhooks(webhooksOptions(options, client, parts));
+      webhooks = started;
+      log.info('admission webhooks are served', { port: started.address.port });
+      return { close: () => started.close(WEBHOOK_GRACE_MS) };
     },
-    async lead(_parts, _signal) {
-      // Controllers: runPodController({ ... }), runMeshStatus({ ... }) go here, in one Promise.all.
+    async lead(_parts, signal) {
+      // Controllers: runPodController({ ... }), runMeshStatus({ ... }) go here too.
+      await Promise.all([webhooks?.lead(signal)]);
     },
     close: () => client.close(),
+  };
+}
+
+function webhooksOptions(
+  { config, clock, log }: KubernetesOptions,
+  client: KubeClient,
+  { registry, labelContext, meshLifecycle, metrics }: KubernetesParts,
+): WebhooksOptions {
+  const { systemNamespace } = config.store.kubernetes;
+  const { admissionServer, allowedUsers, controlPlaneServiceName, serviceAccountName } = config.runtime.kubernetes;
+  const labels = { ...labelContext, systemNamespace };
+  const controlPlaneUser = serviceAccountName || `system:serviceaccount:${systemNamespace}:weft-control-plane`;
+  return {
+    client,
+    context: {
+      registry,
+      labels,
+      systemUsers: systemUsers({ controlPlaneUser, allowedUsers }),
+      meshes: createMeshLookup(client, labels),
+      meshChecks: meshLifecycle,
+      secretChecks: { validateDelete: (secret) => meshLifecycle.validateSecretDelete(secret) },
+    },
+    inject: () => ({ kind: 'skipped', reason: 'the injector is not there yet' }),
+    namespace: createNamespaceLookup(client),
+    host: admissionServer.address,
+    port: admissionServer.port,
+    certDir: admissionServer.certDir,
+    minVersion: minVersionOf(config.general),
+    service: controlPlaneServiceName,
+    clock,
+    random: Math.random,
+    log: log.named('webhooks'),
+    metrics,
   };
 }

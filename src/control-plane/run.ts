@@ -364,7 +364,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     await watcher.synced;
     const addresses = await api.listen();
     closers.push(() => api.close());
-    const kubernetesParts = { store, registry, election, labelContext };
+    const kubernetesParts = { store, registry, election, labelContext, meshLifecycle, metrics };
     const onKubernetes = await kubernetes?.start(kubernetesParts);
     closers.push(() => onKubernetes?.close());
     background.push(election.run(leaderTasks, stop.signal));

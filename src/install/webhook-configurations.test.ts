@@ -58,9 +58,14 @@ describe('webhookConfigurations', () => {
       },
       { operations: ['DELETE'], resources: ['meshes'] },
     ]);
+    expect(JSON.stringify(webhook('validator').rules)).not.toMatch(/insights|secrets|configs|sealedleaves/);
+  });
+
+  it('gives the Mesh what is of it, but for what a Pod or a proxy owns', () => {
     expect(webhook('owner-reference').rules).toMatchObject([
-      { operations: ['CREATE'], resources: ['containerpatches', 'meshtrafficpermissions', 'serviceinsights'] },
+      { operations: ['CREATE'], resources: expect.arrayContaining(['meshtrafficpermissions', 'serviceinsights']) },
     ]);
+    expect(JSON.stringify(webhook('owner-reference').rules)).not.toMatch(/dataplane|"meshes"|sealedleaves/);
   });
 
   it('never sends a Secret that is not ours, nor what the control plane writes itself', () => {

@@ -71,7 +71,7 @@ export function webhookContext(
       environment: 'kubernetes',
       systemNamespace: 'sys',
     },
-    systemUsers: systemUsers({ systemNamespace: 'sys', serviceAccount: 'weft-control-plane', allowedUsers: [] }),
+    systemUsers: systemUsers({ controlPlaneUser: 'system:serviceaccount:sys:weft-control-plane', allowedUsers: [] }),
     meshes: { find: async (name) => (name === 'default' ? { mesh, uid: 'mesh-uid' } : undefined) },
     meshChecks: { validate: async () => [], validateDelete: async () => [] },
     secretChecks: { validateDelete: async () => [] },

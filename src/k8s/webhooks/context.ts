@@ -34,13 +34,13 @@ export interface WebhookContext {
  * Source: Kuma 2.11 `webhooks.isPrivilegedUser`, and the controllers of kube-controller-manager.
  */
 export function systemUsers(options: {
-  readonly systemNamespace: string;
-  readonly serviceAccount: string;
+  /** User name of the control plane: `system:serviceaccount:<namespace>:<name>`. */
+  readonly controlPlaneUser: string;
   /** `runtime.kubernetes.allowedUsers`. */
   readonly allowedUsers: readonly string[];
 }): ReadonlySet<string> {
   return new Set([
-    `system:serviceaccount:${options.systemNamespace}:${options.serviceAccount}`,
+    options.controlPlaneUser,
     'system:serviceaccount:kube-system:generic-garbage-collector',
     'system:serviceaccount:kube-system:namespace-controller',
     'system:kube-controller-manager',

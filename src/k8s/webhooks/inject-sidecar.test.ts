@@ -16,7 +16,7 @@ const pod: KubernetesObject = {
 describe('inject webhook', () => {
   it('turns the injected Pod into a patch', async () => {
     const webhook = webhookOf((given, { metadata }) => ({
-      outcome: 'injected',
+      kind: 'injected',
       pod: {
         ...given,
         metadata: { ...given.metadata, annotations: { 'kuma.io/mesh': metadata.name } },
@@ -35,11 +35,14 @@ describe('inject webhook', () => {
   });
 
   it('leaves a Pod alone that is not to be injected, and refuses one that says nonsense', async () => {
-    expect(await webhookOf(() => ({ outcome: 'unchanged' })).handle(admissionRequest(pod))).toEqual({ allowed: true });
+    expect(await webhookOf(() => ({ kind: 'skipped', reason: 'not wanted' })).handle(admissionRequest(pod))).toEqual({
+      allowed: true,
+    });
     const field = 'metadata.annotations["kuma.io/gateway"]';
-    const refused = await webhookOf(() => ({ outcome: 'refused', field, message: 'wrong value' })).handle(
-      admissionRequest(pod),
-    );
+    const refused = await webhookOf(() => ({
+      kind: 'refused',
+      violations: [{ field, message: 'wrong value' }],
+    })).handle(admissionRequest(pod));
     expect(refused).toMatchObject({
       allowed: false,
       status: { code: 422, message: `${field}: wrong value`, details: { kind: 'Pod', causes: [{ field }] } },
@@ -59,7 +62,7 @@ describe('inject webhook', () => {
 
   it('refuses a Pod whose namespace is gone', async () => {
     const elsewhere = { ...pod, metadata: { name: 'p', namespace: 'gone' } };
-    const webhook = webhookOf(() => ({ outcome: 'unchanged' }));
+    const webhook = webhookOf(() => ({ kind: 'skipped', reason: 'not wanted' }));
     expect(await webhook.handle(admissionRequest(elsewhere))).toMatchObject({ allowed: false, status: { code: 403 } });
   });
 });

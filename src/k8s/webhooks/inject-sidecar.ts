@@ -1,17 +1,12 @@
-import type { Namespace, Pod } from '../api/core-kinds.ts';
+import type { Namespace } from '../api/core-kinds.ts';
+import type { InjectionResult } from '../inject/inject.ts';
+import type { AdmittedPod } from '../inject/pod.ts';
 import type { AdmissionRequest } from './admission-review.ts';
 import { diffJson } from './json-patch.ts';
 import { ALLOWED, forbidden, invalid, type Verdict, type Webhook } from './verdict.ts';
 
-/** What became of a Pod: as it was, with a sidecar, or not to be started as it is. */
-export type Injection =
-  | { readonly outcome: 'unchanged' }
-  | { readonly outcome: 'injected'; readonly pod: Pod; readonly warnings?: readonly string[] }
-  /** `field` is a path in the Pod: `metadata.annotations["kuma.io/..."]`. */
-  | { readonly outcome: 'refused'; readonly field: string; readonly message: string };
-
-/** Decides and patches; throws when it can't know now (a neighbour does not answer). */
-export type InjectPod = (pod: Pod, namespace: Namespace) => Injection | Promise<Injection>;
+/** Decides and patches, as `k8s/inject` does; throws when it can't know now (a neighbour does not answer). */
+export type InjectPod = (pod: AdmittedPod, namespace: Namespace) => InjectionResult | Promise<InjectionResult>;
 
 /** `undefined`: the namespace is not there (any more). */
 export type NamespaceLookup = (name: string) => Promise<Namespace | undefined>;
@@ -34,21 +29,21 @@ export function createInjectWebhook(options: {
   };
 }
 
-function podOf(request: AdmissionRequest): Pod | undefined {
+function podOf(request: AdmissionRequest): AdmittedPod | undefined {
   const { kind, operation, subResource, object } = request;
   const isNewPod = kind.group === '' && kind.kind === 'Pod' && operation === 'CREATE' && subResource === '';
-  return isNewPod ? (object as unknown as Pod | undefined) : undefined;
+  return isNewPod ? (object as AdmittedPod | undefined) : undefined;
 }
 
-function verdictOf(request: AdmissionRequest, pod: Pod, injection: Injection): Verdict {
-  switch (injection.outcome) {
-    case 'unchanged':
+function verdictOf(request: AdmissionRequest, pod: AdmittedPod, result: InjectionResult): Verdict {
+  switch (result.kind) {
+    case 'skipped':
       return ALLOWED;
     case 'refused':
-      return invalid(request, [{ field: injection.field, message: injection.message }]);
+      return invalid(request, result.violations);
     case 'injected':
-      return { allowed: true, patch: diffJson(pod, injection.pod), warnings: injection.warnings ?? [] };
+      return { allowed: true, patch: diffJson(pod, result.pod), warnings: result.warnings };
     default:
-      return injection satisfies never;
+      return result satisfies never;
   }
 }
