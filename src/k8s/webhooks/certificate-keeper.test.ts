@@ -13,8 +13,11 @@ import { CERTIFICATE_LIVES } from './certificate-plan.ts';
 let api: FakeApiServer;
 let client: KubeClient;
 let stop: AbortController;
+/** A busy machine is slow, not wrong. */
+const PATIENCE_MS = 40_000;
 const open: CertificateKeeper[] = [];
 const SECRETS = '/api/v1/namespaces/sys/secrets';
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 30_000 });
 const HOOKS = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
 
 beforeEach(async () => {
@@ -67,9 +70,9 @@ describe('the certificate keeper', () => {
     const running = made.rotate(async () => undefined, stop.signal);
     const { data } = secret();
     api.remove(`${SECRETS}/weft-webhook-tls`);
-    await vi.waitFor(() => expect(secret()?.data).toEqual(data), 5000);
+    await vi.waitFor(() => expect(secret()?.data).toEqual(data), PATIENCE_MS);
     api.put(SECRETS, { ...secret(), data: { 'tls.crt': 'eA==' } });
-    await vi.waitFor(() => expect(secret().data).toEqual(data), 5000);
+    await vi.waitFor(() => expect(secret().data).toEqual(data), PATIENCE_MS);
     stop.abort();
     await running;
     expect(Buffer.from(data['tls.crt']!, 'base64').toString()).toBe(made.serving.certPem);
@@ -84,7 +87,7 @@ describe('the certificate keeper', () => {
     await vi.waitFor(() => {
       expect(follower.caBundle).not.toContain(first);
       expect(follower.serving.certPem).toBe(leader.serving.certPem);
-    }, 12_000);
+    }, PATIENCE_MS);
     stop.abort();
     await running;
     // Before the new CA signed, both were made known.
@@ -93,7 +96,7 @@ describe('the certificate keeper', () => {
     expect(trusted[0]).toContain(follower.caBundle);
     const leaf = new X509Certificate(follower.serving.certPem);
     expect(leaf.verify(new X509Certificate(follower.caBundle!).publicKey)).toBe(true);
-  }, 20_000);
+  }, 60_000);
 
   it('does not let the next CA sign while API servers can not be told of it', async () => {
     const lives = { caMs: 9000, servingMs: 3000, settleMs: 1000 };
@@ -103,13 +106,13 @@ describe('the certificate keeper', () => {
       asked += 1;
       throw new Error('forbidden');
     }, stop.signal);
-    await vi.waitFor(() => expect(asked).toBeGreaterThan(0), 8000);
+    await vi.waitFor(() => expect(asked).toBeGreaterThan(0), PATIENCE_MS);
     const [ca = ''] = (leader.caBundle ?? '').split(/(?<=-----END CERTIFICATE-----\n)/);
     expect(new X509Certificate(leader.serving.certPem).verify(new X509Certificate(ca).publicKey)).toBe(true);
     expect(secret().data).toHaveProperty('next.crt');
     stop.abort();
     await running;
-  }, 20_000);
+  }, 60_000);
 });
 
 describe('caBundle', () => {
@@ -125,17 +128,21 @@ describe('caBundle', () => {
 
     const running = caBundles.keep(made, stop.signal);
     api.put(HOOKS, configuration());
-    await vi.waitFor(() => expect(bundles()).toEqual([made.caBundle, made.caBundle]), 5000);
+    await vi.waitFor(() => expect(bundles()).toEqual([made.caBundle, made.caBundle]), PATIENCE_MS);
     expect(api.objects('mutatingwebhookconfigurations')[0]).toMatchObject({
       metadata: { labels: { kept: 'yes' } },
       webhooks: [{ clientConfig: { url: 'https://x' } }, {}],
     });
-    expect(await metrics.metrics()).toContain(
-      'weft_webhook_configuration_trusted{configuration="weft-admission-mutating"} 1',
+    await vi.waitFor(
+      async () =>
+        expect(await metrics.metrics()).toContain(
+          'weft_webhook_configuration_trusted{configuration="weft-admission-mutating"} 1',
+        ),
+      PATIENCE_MS,
     );
 
     api.put(HOOKS, configuration('YnJva2Vu'));
-    await vi.waitFor(() => expect(bundles()).toEqual([made.caBundle, made.caBundle]), 5000);
+    await vi.waitFor(() => expect(bundles()).toEqual([made.caBundle, made.caBundle]), PATIENCE_MS);
     const calls = api.requests.length;
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(api.requests.slice(calls).filter((line) => line.startsWith('PATCH'))).toEqual([]);

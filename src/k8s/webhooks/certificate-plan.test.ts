@@ -40,7 +40,7 @@ describe('the plan of the admission certificate', () => {
       '275 switch-ca',
       '275 drop-ca',
     ]);
-  });
+  }, 60_000);
 
   it('does not wait with what does not serve: another name, a CA that has ended, a leaf of another CA', async () => {
     const held = await takeStep(undefined, 'create', options(START));
