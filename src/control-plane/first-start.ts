@@ -8,7 +8,7 @@ import { computeLabels, type LabelContext } from '../resources/labels.ts';
 import type { Registry } from '../resources/registry.ts';
 import { keyOf, type Resource } from '../resources/resource.ts';
 import { type ResourceStore, StoreError } from '../store/store.ts';
-import { createCa } from '../x509/tls-pair.ts';
+import { createCa, type TlsPair } from '../x509/tls-pair.ts';
 import { readOrCreateSecret } from './secrets.ts';
 
 const TEN_YEARS_MS = 3650 * 86_400_000;
@@ -60,12 +60,21 @@ async function createOnce(store: ResourceStore, resource: Resource): Promise<boo
 }
 
 /** The CA that opens Envoy admin listeners: certificate and key in one PEM, in GlobalSecret `envoy-admin-ca`. Made at first start. */
-export async function ensureEnvoyAdminCa(
-  store: ResourceStore,
-  now: number,
-): Promise<{ certPem: string; keyPem: string }> {
-  const value = await readOrCreateSecret(store, '', 'envoy-admin-ca', async () => {
-    const ca = await createCa('O=Weft, CN=envoy-admin-ca', now, TEN_YEARS_MS);
+export function ensureEnvoyAdminCa(store: ResourceStore, now: number): Promise<TlsPair> {
+  return ensureCa(store, 'envoy-admin-ca', now);
+}
+
+/**
+ * The CA of the control planes' own certificates where they share no folder: in GlobalSecret `control-plane-ca`. Proxies trust it, whichever
+ * replica they reach, and after each restart.
+ */
+export function ensureControlPlaneCa(store: ResourceStore, now: number): Promise<TlsPair> {
+  return ensureCa(store, 'control-plane-ca', now);
+}
+
+async function ensureCa(store: ResourceStore, name: string, now: number): Promise<TlsPair> {
+  const value = await readOrCreateSecret(store, '', name, async () => {
+    const ca = await createCa(`O=Weft, CN=${name}`, now, TEN_YEARS_MS);
     return ca.certPem + ca.keyPem;
   });
   const pem = value.toString('utf8');
@@ -73,7 +82,7 @@ export async function ensureEnvoyAdminCa(
   const certStart = pem.indexOf('-----BEGIN CERTIFICATE-----');
   if (keyStart < 0 || certStart < 0)
     throw new Error(
-      'read GlobalSecret envoy-admin-ca: it must hold a PEM certificate and a PEM private key; delete it to have a new one made',
+      `read GlobalSecret ${name}: it must hold a PEM certificate and a PEM private key; delete it to have a new one made`,
     );
   return certStart < keyStart
     ? { certPem: pem.slice(certStart, keyStart), keyPem: pem.slice(keyStart) }

@@ -35,6 +35,7 @@ import { createDataplaneServer, type DataplaneServer } from '../xds-server/datap
 import { createXdsServer } from '../xds-server/server.ts';
 import { bootstrapDependencies, createBootstrapListener } from './bootstrap-http.ts';
 import { parseBroughtDataplane } from './brought-dataplane.ts';
+import { clusterCertificate } from './cluster-certificate.ts';
 import { type ControlPlaneConfig, maskedConfig } from './config.ts';
 import { defaultMesh, ensureClusterId, ensureEnvoyAdminCa, firstStart } from './first-start.ts';
 import { createIdleMemory } from './idle-memory.ts';
@@ -136,7 +137,9 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       await kubernetes?.close();
     });
     const [server, adminCa, clusterId, sealingKey, tokenSettings] = await Promise.all([
-      generalCertificate(config.general, clock.now()),
+      kubernetes === undefined
+        ? generalCertificate(config.general, clock.now())
+        : clusterCertificate(store, config, clock.now()),
       ensureEnvoyAdminCa(store, clock.now()),
       ensureClusterId(store),
       loadSealingKey(store, config.weft.identity.sealingKeyFile),

@@ -32,11 +32,7 @@ export async function loadServerCertificate(certFile: string, keyFile: string): 
 async function ensureServerCertificate(workDir: string, now: number): Promise<ServerCertificate> {
   await mkdir(workDir, { recursive: true, mode: 0o700 });
   const ca = (await readPair(workDir, 'ca')) ?? (await writePair(workDir, 'ca', await createServerCa(now)));
-  const names = machineNames();
-  const held = await readPair(workDir, 'server');
-  const usable = held !== undefined && covers(held.certPem, ca.certPem, names, now);
-  const server = usable ? held : await writePair(workDir, 'server', await createServerPair(ca, names, now));
-  return { certPem: server.certPem + ca.certPem, keyPem: server.keyPem, caPem: ca.certPem };
+  return sharedCertificate(ca, [], workDir, now);
 }
 
 async function createServerCa(now: number): Promise<TlsPair> {
@@ -108,6 +104,30 @@ export function generalCertificate(
 ): Promise<ServerCertificate> {
   const { tlsCertFile, tlsKeyFile, workDir } = general;
   return tlsCertFile === '' ? ensureServerCertificate(workDir, now) : loadServerCertificate(tlsCertFile, tlsKeyFile);
+}
+
+/**
+ * The certificate of one of several control planes, from the CA they share, for this machine and for `names`. Kept in `workDir` while it is of
+ * this CA and good for all of them.
+ */
+export async function sharedCertificate(
+  ca: TlsPair,
+  names: readonly string[],
+  workDir: string,
+  now: number,
+): Promise<ServerCertificate> {
+  await mkdir(workDir, { recursive: true, mode: 0o700 });
+  const wanted = [...new Set([...machineNames(), ...names])].sort();
+  const held = await readPair(workDir, 'server');
+  const usable = held !== undefined && covers(held.certPem, ca.certPem, wanted, now);
+  const server = usable ? held : await writePair(workDir, 'server', await createServerPair(ca, wanted, now));
+  return { certPem: server.certPem + ca.certPem, keyPem: server.keyPem, caPem: ca.certPem };
+}
+
+/** Names of a Service of the cluster, as its clients write them. */
+export function serviceNames(service: string, namespace: string): readonly string[] {
+  const inNamespace = `${service}.${namespace}`;
+  return [service, inNamespace, `${inNamespace}.svc`, `${inNamespace}.svc.cluster.local`];
 }
 
 /** A server's own certificate files, or the general one. */

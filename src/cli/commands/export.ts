@@ -73,7 +73,7 @@ function belongs(type: ResourceType, profile: Profile, includeAdmin: boolean): b
 }
 
 /** Each control plane has its own of these: another one's would break TLS between instances and to proxies. */
-const OWN_SECRETS = ['envoy-admin-ca', 'inter-cp-ca'];
+const OWN_SECRETS = ['control-plane-ca', 'envoy-admin-ca', 'inter-cp-ca'];
 
 function staysBehind(type: ResourceType, item: Json): boolean {
   return type.name === 'GlobalSecret' && OWN_SECRETS.includes(asText(item['name']));

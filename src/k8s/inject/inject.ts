@@ -46,6 +46,12 @@ const VOLUMES = new Set([BOOTSTRAP_VOLUME, TOKEN_VOLUME]);
 const INJECTED = 'kuma.io/sidecar-injected';
 const DEFAULT_GRACE_S = 30;
 
+/** Names of the ContainerPatches that a Pod is injected with; none that can't be read. For whoever has to fetch them first. */
+export function patchesWantedBy(pod: AdmittedPod, settings: InjectorSettings): readonly string[] {
+  const read = readWishes(pod.metadata?.annotations ?? {}, settings);
+  return 'wishes' in read ? read.wishes.containerPatches : [];
+}
+
 /** A Pod that was injected before gets the same again: what is ours is made anew, what is the user's stays as it is. */
 export function injectSidecar(injection: Injection): InjectionResult {
   const { namespace, settings } = injection;
