@@ -31,10 +31,10 @@ export interface ProxyAuthenticator {
 }
 
 /** Source: Kuma's `dpServer.authn.dpProxy.type` and `zoneProxy.type`. */
-export type ProxyAuthMode = 'dpToken' | 'none';
+export type ProxyAuthMode = 'dpToken' | 'serviceAccountToken' | 'none';
 
 /**
- * Checks data plane tokens for sidecars and gateways, zone tokens for ingresses and egresses.
+ * Checks data plane or ServiceAccount tokens for sidecars and gateways, zone tokens for ingresses and egresses.
  * `zone` is this control plane's zone name; `zoneMode` is `mode` unless said otherwise.
  */
 export function createProxyAuthenticator(options: {
@@ -42,11 +42,17 @@ export function createProxyAuthenticator(options: {
   readonly mode: ProxyAuthMode;
   readonly zoneMode?: ProxyAuthMode;
   readonly zone?: string;
+  /** Asked in mode `serviceAccountToken`; absent: it refuses everybody. */
+  readonly serviceAccounts?: ProxyAuthenticator | undefined;
 }): ProxyAuthenticator {
   const { tokens, mode, zoneMode = mode, zone = '' } = options;
   return {
     async authenticate(proxy) {
       if ((proxy.proxyType === 'dataplane' ? mode : zoneMode) === 'none') return;
+      if (proxy.proxyType === 'dataplane' && mode === 'serviceAccountToken') {
+        if (options.serviceAccounts !== undefined) return options.serviceAccounts.authenticate(proxy);
+        throw new AuthError('unsupported', 'ServiceAccount tokens are checked on Kubernetes only');
+      }
       if (proxy.token === '') {
         throw new AuthError(
           'missing',

@@ -23,7 +23,7 @@ export interface ServiceAccountAuthOptions {
   /** The audience a proxy's token must be meant for. */
   readonly audience: string;
   /** Pod of the named Dataplane. `unknown`: the Dataplane is not in view (yet); `unowned`: it belongs to no Pod. */
-  readonly podOf: (mesh: string, name: string) => ProxyPod | 'unknown' | 'unowned';
+  readonly podOf: (name: string) => ProxyPod | 'unknown' | 'unowned';
   /** Tokens that belong to no Pod are good for every Pod of their ServiceAccount, as in Kuma. */
   readonly allowUnbound: boolean;
   /** Epoch ms. */
@@ -102,7 +102,7 @@ export function createServiceAccountAuthenticator(options: ServiceAccountAuthOpt
       if (isBound && !verdict.audiences.includes(audience)) {
         throw new AuthError('refused', `the API server does not say that the token is meant for "${audience}"`);
       }
-      const pod = options.podOf(proxy.mesh, proxy.name);
+      const pod = options.podOf(proxy.name);
       if (pod === 'unknown') {
         throw new AuthUnavailableError(
           `authenticate proxy ${proxy.mesh}.${proxy.name}: its Dataplane is not known here yet`,

@@ -76,6 +76,7 @@ export function bootstrapDependencies(options: {
 }): BootstrapDependencies {
   const { config, store, labelContext } = options;
   const { params } = config.bootstrapServer;
+  const { dpProxy, enableReloadableTokens } = config.dpServer.authn;
   const certificate = new X509Certificate(options.certificate.certPem);
   const names = (certificate.subjectAltName ?? '').split(', ').map(subjectName);
   return {
@@ -87,8 +88,9 @@ export function bootstrapDependencies(options: {
       xdsPort: params.xdsPort || options.port(),
       xdsConnectTimeoutMs: params.xdsConnectTimeout,
       forceDelta: config.experimental.deltaXds,
-      reloadableTokens: config.dpServer.authn.enableReloadableTokens,
-      tokenRequired: config.dpServer.authn.dpProxy.type === 'dpToken',
+      // The kubelet renews the token of a Pod: one that is read once strands its proxy at the next reconnect.
+      reloadableTokens: enableReloadableTokens || dpProxy.type === 'serviceAccountToken',
+      tokenRequired: dpProxy.type !== 'none',
     }),
     caPem: options.certificate.caPem,
     namesUnlessCovered: (host) => ((certificate.checkHost(host) ?? certificate.checkIP(host)) ? undefined : names),

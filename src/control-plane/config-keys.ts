@@ -192,7 +192,20 @@ export const CONFIG_KEYS = {
           'Directory with `tls.crt`, `tls.key` and optionally `ca.crt` of the admission server, read again when they change. Empty: the control plane makes and rotates its own.',
         ),
       },
-      injector: INJECTOR_KEYS,
+      controllersConcurrency: {
+        podController: count(10, 'Pods whose Dataplanes are written at the same time.'),
+      },
+      injector: {
+        ...INJECTOR_KEYS,
+        ignoredServiceSelectorLabels: list(
+          [],
+          "Labels of a Service's selector that do not decide which Pods are behind it: a Pod that lacks them is an ignored inbound.",
+        ),
+        nodeLabelsToCopy: list(
+          ['topology.kubernetes.io/zone', 'topology.kubernetes.io/region', 'kubernetes.io/hostname'],
+          'Labels of a Node that become tags of the Dataplanes of its Pods. Empty: Nodes are not read.',
+        ),
+      },
     },
   },
   defaults: {
@@ -232,7 +245,12 @@ export const CONFIG_KEYS = {
     ...serverTls('data plane server'),
     authn: {
       dpProxy: {
-        type: oneOf('dpToken', ['dpToken', 'none'], 'How sidecars prove who they are. `none` is for tests only.'),
+        type: oneOf(
+          '',
+          ['', 'dpToken', 'serviceAccountToken', 'none'],
+          'How sidecars prove who they are: with a data plane token, or on Kubernetes with the ServiceAccount token of their Pod. `none` is for tests only.',
+          { defaultText: 'serviceAccountToken with environment kubernetes, else dpToken' },
+        ),
         dpToken: {
           enableIssuer: flag(true, 'Lets the control plane issue data plane tokens.'),
           validator: {
@@ -303,6 +321,12 @@ export const CONFIG_KEYS = {
         {
           defaultText: '<general.workDir>/sealing.key; none with PostgreSQL and Kubernetes',
         },
+      ),
+    },
+    kubernetes: {
+      allowTokensWithoutPod: flag(
+        false,
+        'A ServiceAccount token that belongs to no Pod, such as one kept in a Secret, is good for every Pod of its ServiceAccount.',
       ),
     },
     ca: {

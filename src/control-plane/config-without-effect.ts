@@ -92,9 +92,8 @@ const KEYS: Readonly<Record<string, string>> = {
   'runtime.kubernetes':
     'disallowMultipleMeshesPerNamespace marshalingCacheExpirationTime skipMeshOwnerReference supportGatewaySecretsInAllNamespaces workloadLabels',
   'runtime.kubernetes.clientConfig': 'burstQps qps',
-  'runtime.kubernetes.controllersConcurrency': 'podController',
   'runtime.kubernetes.injector':
-    'applicationProbeProxyPort cniEnabled ignoredServiceSelectorLabels nodeLabelsToCopy otelPipeEnabled transparentProxyConfigMap unifiedResourceNamingEnabled',
+    'applicationProbeProxyPort cniEnabled otelPipeEnabled transparentProxyConfigMap unifiedResourceNamingEnabled',
   'runtime.kubernetes.injector.builtinDNS': 'enabled experimentalProxy logging port',
   'runtime.kubernetes.injector.ebpf':
     'bpffsPath cgroupPath enabled instanceIPEnvVarName programsSourcePath tcAttachIface',

@@ -43,6 +43,14 @@ describe('loadConfig', () => {
     expect(warnings).toEqual([]);
   });
 
+  it('on Kubernetes, proxies show the token of their Pod; elsewhere that is refused', () => {
+    const { config } = load('environment: kubernetes\nstore: {type: kubernetes}\n');
+    expect(config.dpServer.authn.dpProxy.type).toBe('serviceAccountToken');
+    expect(problems('dpServer: {authn: {dpProxy: {type: serviceAccountToken}}}\n')).toEqual([
+      { field: 'dpServer.authn.dpProxy.type', reason: 'serviceAccountToken needs environment kubernetes' },
+    ]);
+  });
+
   it('reads the file and lets the environment win', () => {
     const { config } = load('store: {type: memory}\napiServer: {http: {port: 1}, corsAllowedDomains: [a]}\n', {
       KUMA_API_SERVER_HTTP_PORT: '2',

@@ -227,6 +227,15 @@ function crossProblems(values: ReadonlyMap<string, unknown>): ConfigProblem[] {
       reason: 'must be kubernetes when environment is kubernetes, and only then',
     });
   }
+  if (
+    values.get('dpServer.authn.dpProxy.type') === 'serviceAccountToken' &&
+    values.get('environment') !== 'kubernetes'
+  ) {
+    problems.push({
+      field: 'dpServer.authn.dpProxy.type',
+      reason: 'serviceAccountToken needs environment kubernetes',
+    });
+  }
   if (values.get('store.type') === 'postgres') {
     for (const key of ['host', 'user', 'dbName']) {
       const field = `store.postgres.${key}`;
@@ -272,6 +281,9 @@ function completePaths(values: ReadonlyMap<string, unknown>, env: ConfigSources[
   if (text('store.kubernetes.systemNamespace') === '') {
     const onKubernetes = text('environment') === 'kubernetes';
     full.set('store.kubernetes.systemNamespace', onKubernetes ? 'kong-mesh-system' : 'kuma-system');
+  }
+  if (text('dpServer.authn.dpProxy.type') === '') {
+    full.set('dpServer.authn.dpProxy.type', text('environment') === 'kubernetes' ? 'serviceAccountToken' : 'dpToken');
   }
   const sealingKeyFile = text('weft.identity.sealingKeyFile');
   // Control planes that share a store share the key through it, unless they were given a file.

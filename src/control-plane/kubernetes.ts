@@ -12,11 +12,14 @@ import { startWebhooks, type Webhooks, type WebhooksOptions } from '../k8s/webho
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metrics } from '../lib/metrics.ts';
+import type { MeshWatcher } from '../push/mesh-watcher.ts';
+import type { PushSource } from '../push/xds-source.ts';
 import type { LabelContext } from '../resources/labels.ts';
 import type { Registry } from '../resources/registry.ts';
 import { createLeaseElection } from '../store/kubernetes/leader.ts';
 import { type LeaderElection, type ResourceStore, StoreError } from '../store/store.ts';
 import type { ControlPlaneConfig } from './config.ts';
+import { type KubernetesProxies, openKubernetesProxies } from './kubernetes-proxies.ts';
 import type { MeshLifecycle } from './mesh-lifecycle.ts';
 import { minVersionOf } from './server-certificate.ts';
 
@@ -38,6 +41,8 @@ export interface KubernetesParts {
   readonly labelContext: LabelContext;
   readonly meshLifecycle: MeshLifecycle;
   readonly metrics: Metrics;
+  readonly watcher: MeshWatcher;
+  readonly push: PushSource;
 }
 
 export interface Kubernetes {
@@ -45,6 +50,8 @@ export interface Kubernetes {
   readonly systemNamespace: string;
   /** Resources as objects of the cluster, and the Lease that says who leads. */
   openStore(registry: Registry): Promise<{ store: ResourceStore; election: LeaderElection }>;
+  /** Services, Pods behind Dataplanes and their tokens; after the store. Throws `KubeError`. */
+  openProxies(): Promise<KubernetesProxies>;
   /** What CA backends may use of the cluster. */
   readonly caDependencies: Partial<CaDependencies>;
   /** Starts webhooks and what every replica watches; resolves when they serve, with what stops them. Rejects when one cannot start. */
@@ -66,6 +73,7 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
   const { systemNamespace } = config.store.kubernetes;
   const client = await connectKubernetes({ env, clock });
   let webhooks: Webhooks | undefined;
+  let proxies: KubernetesProxies | undefined;
   return {
     client,
     systemNamespace,
@@ -82,18 +90,31 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
       void election;
       throw new StoreError('unavailable', 'open the Kubernetes store: not there yet');
     },
+    async openProxies() {
+      proxies = await openKubernetesProxies({ client, config, clock, log });
+      return proxies;
+    },
     caDependencies: {},
     async start(parts) {
       const started = await startWebhooks(webhooksOptions(options, client, parts));
       webhooks = started;
       log.info('admission webhooks are served', { port: started.address.port });
-      return { close: () => started.close(WEBHOOK_GRACE_MS) };
+      const unguard = proxies?.guard({ watcher: parts.watcher, proxies: parts.push });
+      return {
+        async close() {
+          unguard?.();
+          await started.close(WEBHOOK_GRACE_MS);
+        },
+      };
     },
-    async lead(_parts, signal) {
-      // Controllers: runPodController({ ... }), runMeshStatus({ ... }) go here too.
-      await Promise.all([webhooks?.lead(signal)]);
+    async lead({ watcher }, signal) {
+      // Controllers: runMeshStatus({ ... }) and the like go here too.
+      await Promise.all([webhooks?.lead(signal), proxies?.lead(watcher, signal)]);
     },
-    close: () => client.close(),
+    async close() {
+      await proxies?.close();
+      await client.close();
+    },
   };
 }
 

@@ -136,6 +136,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       await store.close();
       await kubernetes?.close();
     });
+    const inPods = await kubernetes?.openProxies();
     const [server, adminCa, clusterId, sealingKey, tokenSettings] = await Promise.all([
       kubernetes === undefined
         ? generalCertificate(config.general, clock.now())
@@ -202,6 +203,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     const watcher = createMeshWatcher({
       store,
       types: ['Mesh', 'Dataplane', ...policyTypes],
+      ...(inPods === undefined ? {} : { vips: inPods.vips }),
       clock,
       log: log.named('push'),
     });
@@ -236,7 +238,8 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     const access = createProxyAccess({
       authenticator: createProxyAuthenticator({
         tokens,
-        mode: dpProxy.type,
+        mode: dpProxy.type || 'dpToken',
+        serviceAccounts: inPods?.authenticator,
         zoneMode: zoneProxy.type === 'none' ? 'none' : 'dpToken',
         zone: labelContext.zone,
       }),
@@ -367,7 +370,16 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     await watcher.synced;
     const addresses = await api.listen();
     closers.push(() => api.close());
-    const kubernetesParts = { store, registry, election, labelContext, meshLifecycle, metrics };
+    const kubernetesParts = {
+      store,
+      registry,
+      election,
+      labelContext,
+      meshLifecycle,
+      metrics,
+      watcher,
+      push: source,
+    };
     const onKubernetes = await kubernetes?.start(kubernetesParts);
     closers.push(() => onKubernetes?.close());
     background.push(election.run(leaderTasks, stop.signal));

@@ -39,8 +39,11 @@ export interface XdsSourceOptions {
 export interface PushSource extends XdsSource {
   sessions(): Iterable<ProxySession>;
   session(key: ProxyKey): ProxySession | undefined;
-  /** Asks again whether the proxies of a mesh ('' : of all) may be here, and ends the streams of those that may not: a revoked token ends a live stream. */
-  authenticateAgain(mesh: string): Promise<void>;
+  /**
+   * Asks again whether the proxies of a mesh ('' : of all), or only the one that `dataplane` names, may be here, and ends the streams of those that
+   * may not: a revoked token ends a live stream.
+   */
+  authenticateAgain(mesh: string, dataplane?: string): Promise<void>;
   close(): void;
 }
 
@@ -153,10 +156,11 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
       for (const sessions of meshes.values()) yield* sessions.values();
     },
     session: (key) => meshes.get(key.mesh)?.get(key.name),
-    async authenticateAgain(mesh) {
+    async authenticateAgain(mesh, only) {
       for (const [name, sessions] of meshes) {
         if (mesh !== '' && name !== mesh) continue;
         for (const session of [...sessions.values()]) {
+          if (only !== undefined && session.key.name !== only) continue;
           const dataplane = watcher.snapshot(name)?.dataplanes.get(session.key.name);
           const node = nodes.get(session);
           if (dataplane === undefined || node === undefined) continue;
