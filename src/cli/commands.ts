@@ -185,10 +185,10 @@ const resourceCommands: readonly CommandSpec[] = [
     path: 'inspect',
     summary: 'Show how things are: proxies and their certificates, services, zones, what a policy reaches',
     details:
-      'WHAT is meshes, dataplanes, dataplane, services, zones, zoneingresses, zoneingress, zoneegresses, zoneegress, or a policy type.',
+      'WHAT is meshes, mesh, dataplanes, dataplane, services, zones, zoneingresses, zoneingress, zoneegresses, zoneegress, or a policy type.',
     arguments: [
       { name: '<what>', description: 'what to look at' },
-      { name: '[name]', description: 'name of one proxy or policy' },
+      { name: '[name]', description: 'name of one mesh, proxy or policy' },
     ],
     options: [
       { flags: '--tag <key=value>', description: 'dataplanes: only those with this tag', repeat: true },
@@ -211,6 +211,7 @@ const resourceCommands: readonly CommandSpec[] = [
     ],
     examples: [
       ['Proxies, whether they are online, their certificates', 'weft inspect dataplanes'],
+      ['Where the certificates of a mesh come from, and what is in the way', 'weft inspect mesh demo'],
       ['What a proxy is configured with', 'weft inspect dataplane web-01 --type config'],
       ['Which proxies a policy reaches', 'weft inspect meshtrafficpermission allow-all'],
       ['Services of a mesh', 'weft inspect services --mesh demo'],

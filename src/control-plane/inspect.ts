@@ -1,3 +1,4 @@
+import type { IdentityService } from '../identity/identity.ts';
 import type { MeshWatcher } from '../push/mesh-watcher.ts';
 import type { PushSource } from '../push/xds-source.ts';
 import type { InspectSource } from '../rest/inspect-source.ts';
@@ -27,11 +28,13 @@ const UNKNOWN_PROXY: ProxyMetadata = {
 export function createInspectSource(options: {
   watcher: MeshWatcher;
   push: PushSource;
+  identity: Pick<IdentityService, 'backends'>;
   zone: string;
   adminCredentials: EnvoyAdminCredentials;
 }): InspectSource {
   const masked = createGenerationCache({ adminTls: MASKED_ADMIN_TLS, zone: options.zone });
   return {
+    backends: (mesh) => options.identity.backends(mesh),
     async config(mesh, name, { shadow }) {
       const snapshot = options.watcher.snapshot(mesh);
       const dataplane = snapshot?.dataplanes.get(name);

@@ -3,8 +3,12 @@
  * Loaded on demand: a control plane on machines pays nothing for it.
  */
 import type { CaDependencies } from '../ca/backend.ts';
+import { createCertManager } from '../ca/certmanager/cert-manager.ts';
+import type { IdentityService } from '../identity/identity.ts';
 import type { KubeClient } from '../k8s/api/client.ts';
 import { connectKubernetes } from '../k8s/api/connect.ts';
+import { createEventRecorder } from '../k8s/api/events.ts';
+import { runMeshStatus } from '../k8s/controllers/mesh-status.ts';
 import { systemUsers } from '../k8s/webhooks/context.ts';
 import { createMeshLookup } from '../k8s/webhooks/mesh-lookup.ts';
 import { createNamespaceLookup } from '../k8s/webhooks/namespace-lookup.ts';
@@ -31,6 +35,7 @@ export interface KubernetesOptions {
   readonly instanceId: string;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
 }
 
 /** What the parts on Kubernetes may use of the control plane. */
@@ -43,6 +48,7 @@ export interface KubernetesParts {
   readonly metrics: Metrics;
   readonly watcher: MeshWatcher;
   readonly push: PushSource;
+  readonly identity: Pick<IdentityService, 'backends' | 'subscribe'>;
 }
 
 export interface Kubernetes {
@@ -74,6 +80,17 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
   const client = await connectKubernetes({ env, clock });
   let webhooks: Webhooks | undefined;
   let proxies: KubernetesProxies | undefined;
+  const recorder = createEventRecorder({ client, component: 'weft-control-plane', clock, log: log.named('events') });
+  const certManager = createCertManager({
+    client,
+    systemNamespace,
+    instanceId,
+    zone: config.multizone.zone.name,
+    clock,
+    random: Math.random,
+    log: log.named('certmanager'),
+    metrics: options.metrics,
+  });
   return {
     client,
     systemNamespace,
@@ -94,7 +111,7 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
       proxies = await openKubernetesProxies({ client, config, clock, log });
       return proxies;
     },
-    caDependencies: {},
+    caDependencies: { certManager },
     async start(parts) {
       const started = await startWebhooks(webhooksOptions(options, client, parts));
       webhooks = started;
@@ -107,12 +124,32 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
         },
       };
     },
-    async lead({ watcher }, signal) {
-      // Controllers: runMeshStatus({ ... }) and the like go here too.
-      await Promise.all([webhooks?.lead(signal), proxies?.lead(watcher, signal)]);
+    async lead({ identity, watcher }, signal) {
+      // Controllers: runPodController({ ... }) goes here too.
+      await Promise.all([
+        webhooks?.lead(signal),
+        proxies?.lead(watcher, signal),
+        runMeshStatus(
+          {
+            client,
+            recorder,
+            meshes: () => watcher.snapshots().keys(),
+            backends: (mesh) => identity.backends(mesh),
+            subscribe: (changed) =>
+              identity.subscribe((event) => {
+                if (event.kind === 'backends') changed(event.mesh);
+              }),
+            clock,
+            log: log.named('mesh'),
+          },
+          signal,
+        ),
+      ]);
     },
     async close() {
       await proxies?.close();
+      await certManager.close();
+      await recorder.close();
       await client.close();
     },
   };

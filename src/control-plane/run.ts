@@ -127,6 +127,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
             instanceId,
             clock,
             log,
+            metrics,
           })
         : undefined;
     const { store, election } = await (kubernetes === undefined
@@ -316,6 +317,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     const inspect = createInspectSource({
       watcher,
       push: source,
+      identity,
       zone: labelContext.zone,
       adminCredentials: { caPem: adminCa.certPem, ...admin.client },
     });
@@ -379,6 +381,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       metrics,
       watcher,
       push: source,
+      identity,
     };
     const onKubernetes = await kubernetes?.start(kubernetesParts);
     closers.push(() => onKubernetes?.close());

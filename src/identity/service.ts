@@ -9,6 +9,7 @@
  */
 import { type CaBackendKind, type CaDependencies, CaError } from '../ca/backend.ts';
 import type { Clock } from '../lib/clock.ts';
+import { stableJson } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { readNode } from '../x509/certificate.ts';
@@ -73,6 +74,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   const { clock, random, log } = options;
   const proxies = new Map<string, ProxyRecord>();
   const meshes = new Map<string, MeshBackends>();
+  /** mTLS of each mesh as it was told last. */
+  const mtlsTexts = new Map<string, string>();
   const work = new Map<string, BackendWork>();
   const listeners = new Set<(event: IdentityEvent) => void>();
   const sealer = createSealer(options.sealingKey);
@@ -327,6 +330,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       const known = meshes.get(mesh);
       if (mtls === undefined || !mtls.enabledBackend) {
         if (known !== undefined) closing(known.close());
+        mtlsTexts.delete(mesh);
         if (meshes.delete(mesh)) {
           emit({ kind: 'bundle', mesh, bundle: undefined });
           emit({ kind: 'backends', mesh });
@@ -356,6 +360,10 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           observe: metrics.anchorsFetched,
         });
       meshes.set(mesh, backends);
+      // A Mesh that was written without another mTLS, its status for one, ends no pause of a backend that said no.
+      const text = stableJson(mtls);
+      if (known !== undefined && mtlsTexts.get(mesh) === text) return;
+      mtlsTexts.set(mesh, text);
       backends.set(mtls);
       retryAll(mesh);
       emit({ kind: 'backends', mesh });

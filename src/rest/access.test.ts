@@ -32,6 +32,7 @@ const ROUTES: Readonly<Record<string, Audience>> = {
   'POST /tokens/dataplane': 'admin',
   'POST /tokens/zone': 'admin',
   'POST /tokens/user': 'admin',
+  'GET /meshes/{mesh}/_mtls': 'everyone',
   'GET /meshes/{mesh}/dataplanes/{name}/xds': 'everyone',
   'GET /meshes/{mesh}/dataplanes/{name}/stats': 'everyone',
   'GET /meshes/{mesh}/dataplanes/{name}/clusters': 'everyone',

@@ -1,7 +1,10 @@
+import type { BackendState } from '../identity/identity.ts';
 import type { ResourceSet } from '../xds-server/xds.ts';
 
 /** What the inspect routes need to know of running proxies; `push/` has it. */
 export interface InspectSource {
+  /** The CA backends of a mesh in the order of the Mesh; empty when mTLS is off. */
+  backends(mesh: string): readonly BackendState[];
   /**
    * Configuration of a Dataplane as it would be generated now, secrets left out (their names are in the clusters and listeners).
    * Works for proxies that are not connected. `undefined`: no such Dataplane. Throws when generation fails: the message is for the user.

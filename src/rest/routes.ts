@@ -10,6 +10,7 @@ import type { InspectSource } from './inspect-source.ts';
 import { servedKinds } from './kind-traits.ts';
 import { kriRoutes } from './kri-routes.ts';
 import type { InstanceInfo, MeshLifecycle, SecretLifecycle } from './lifecycle.ts';
+import { mtlsRoutes } from './mtls-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import type { DeleteScope } from './owned.ts';
 import { readRoutes } from './resource-read-routes.ts';
@@ -54,6 +55,7 @@ export function restRoutes(sources: RestSources): readonly Route[] {
       ...(kind.type === 'ServiceInsight' ? [] : readRoutes(readSources, kind)),
       ...writeRoutes(writeSources, kind),
     ]),
+    ...mtlsRoutes(store, sources.inspect),
     ...inspectProxyRoutes(store, sources.inspect),
     ...inspectPolicyRoutes(store, registry),
     ...kriRoutes(store, registry),

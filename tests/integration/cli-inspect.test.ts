@@ -1,10 +1,28 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CliFixture, startCliFixture } from './cli-fixture.ts';
 
+const BACKENDS = [
+  {
+    name: 'certmanager-1',
+    type: 'certmanager',
+    enabled: true,
+    state: 'Failing' as const,
+    reason: 'NotApproved',
+    message: 'the CertificateRequest was not approved; allow it with the policy below',
+    fix: 'kind: CertificateRequestPolicy\n',
+    since: Date.UTC(2026, 0, 1),
+    roots: [
+      { subject: 'CN=new', fingerprint: 'AB:CD', notAfter: Date.UTC(2030, 0, 1), current: true },
+      { subject: 'CN=old', fingerprint: 'EF:01', notAfter: Date.UTC(2029, 0, 1), current: false },
+    ],
+  },
+];
+
 let cli: CliFixture;
 beforeEach(async () => {
   cli = await startCliFixture({
     inspect: {
+      backends: (mesh) => (mesh === 'default' ? BACKENDS : []),
       admin: async (_mesh, name, path) => ({
         status: 200,
         contentType: 'text/plain',
@@ -146,7 +164,7 @@ describe('inspect the rest', () => {
     expect((await cli.weft(['inspect', 'meshtrafficpermission', 'allow'])).stdout).toBe(
       'TYPE        MESH      NAME\nDataplane   default   gw\nDataplane   default   web-1\n\nTotal: 2\n',
     );
-    expect(await cli.weft(['inspect', 'mesh', 'default'])).toMatchObject({
+    expect(await cli.weft(['inspect', 'secret', 'default'])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('is not a policy'),
     });
@@ -154,5 +172,30 @@ describe('inspect the rest', () => {
       code: 2,
       stderr: expect.stringContaining('did you mean dataplane'),
     });
+  });
+});
+
+describe('inspect mesh', () => {
+  it('shows the CA backends, what to do about them, and what is trusted', async () => {
+    const { stdout } = await cli.weft(['inspect', 'mesh', 'default']);
+    expect(stdout).toMatch(
+      /^BACKEND +TYPE +ISSUES +STATE +REASON +SINCE\ncertmanager-1 +certmanager +yes +Failing +NotApproved +\d+d\n\nthe CertificateRequest was not approved; allow it with the policy below\n\nkind: CertificateRequestPolicy\n\nTRUSTED CA +BACKEND +CURRENT +EXPIRES +SHA-256\nCN=new +certmanager-1 +yes +2030-01-01 00:00:00 +abcd\nCN=old +certmanager-1 +no, until its last certificate is gone +2029-01-01 00:00:00 +ef01\n$/,
+    );
+  });
+
+  it('prints the data with -o json, and says when there is no such mesh', async () => {
+    const { stdout } = await cli.weft(['inspect', 'mesh', 'default', '-o', 'json']);
+    expect(JSON.parse(stdout)).toEqual({
+      mesh: 'default',
+      enabledBackend: '',
+      backends: [
+        {
+          ...BACKENDS[0],
+          since: '2026-01-01T00:00:00.000Z',
+          roots: BACKENDS[0]!.roots.map((root) => ({ ...root, notAfter: new Date(root.notAfter).toISOString() })),
+        },
+      ],
+    });
+    expect((await cli.weft(['inspect', 'mesh', 'nope'])).stderr).toMatch(/nope/);
   });
 });

@@ -7,6 +7,7 @@ import { openClient } from '../contexts.ts';
 import { usageError } from '../errors.ts';
 import { print } from '../output/print.ts';
 import { listData, pageFooter } from './get.ts';
+import { inspectMesh } from './inspect-mesh.ts';
 import { OVERVIEWS } from './inspect-overviews.ts';
 import { inspectProxy, PROXIES } from './inspect-proxy.ts';
 
@@ -18,6 +19,7 @@ export async function run(invocation: Invocation): Promise<void> {
   if (!isList && name === undefined) throw missingName(word, what);
   if (what !== 'dataplanes') refuseFilters(invocation);
   if (isList) return inspectList(invocation, what, name);
+  if (what === 'mesh') return inspectMesh(invocation, name!);
   if (Object.hasOwn(PROXIES, what)) return inspectProxy(invocation, what, name!);
   if (textOption(invocation, 'type') !== undefined)
     throw usageError('--type is there for one proxy only', 'leave it out');
@@ -26,7 +28,7 @@ export async function run(invocation: Invocation): Promise<void> {
 
 function missingName(word: string, what: string) {
   const near = nearest(what, [...Object.keys(OVERVIEWS), ...Object.keys(PROXIES)]);
-  const known = Object.hasOwn(PROXIES, what) || near === undefined;
+  const known = what === 'mesh' || Object.hasOwn(PROXIES, what) || near === undefined;
   return usageError(
     `inspect ${word}: a name is missing`,
     known ? `call it as \`weft inspect ${word} NAME\`` : `did you mean ${near}?`,

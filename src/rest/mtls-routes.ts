@@ -1,0 +1,34 @@
+import type { BackendState } from '../identity/identity.ts';
+import type { ResourceStore } from '../store/store.ts';
+import type { InspectSource } from './inspect-source.ts';
+import { requireMesh } from './require-mesh.ts';
+import { EVERYONE, json, type Route } from './route.ts';
+
+/** How the CA backends of a mesh are, and what its proxies trust; our own. As the control plane that is asked sees it. */
+export function mtlsRoutes(store: ResourceStore, inspect: InspectSource): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/meshes/{mesh}/_mtls',
+      access: EVERYONE,
+      document: { id: 'getMeshMtls', summary: 'State of the CA backends of a mesh and of its trust', tag: 'Inspect' },
+      async handle({ params }) {
+        const mesh = await requireMesh(store, params['mesh']!);
+        return json({
+          mesh: mesh.meta.name,
+          enabledBackend: mesh.spec.mtls?.enabledBackend ?? '',
+          backends: inspect.backends(mesh.meta.name).map(backendJson),
+        });
+      },
+    },
+  ];
+}
+
+/** Times as RFC 3339, as everywhere in the API. */
+function backendJson({ since, roots, ...state }: BackendState): object {
+  return {
+    ...state,
+    since: new Date(since).toISOString(),
+    roots: roots.map((root) => ({ ...root, notAfter: new Date(root.notAfter).toISOString() })),
+  };
+}
