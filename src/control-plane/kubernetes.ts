@@ -9,10 +9,7 @@ import type { KubeClient } from '../k8s/api/client.ts';
 import { connectKubernetes } from '../k8s/api/connect.ts';
 import { createEventRecorder } from '../k8s/api/events.ts';
 import { runMeshStatus } from '../k8s/controllers/mesh-status.ts';
-import { systemUsers } from '../k8s/webhooks/context.ts';
-import { createMeshLookup } from '../k8s/webhooks/mesh-lookup.ts';
-import { createNamespaceLookup } from '../k8s/webhooks/namespace-lookup.ts';
-import { startWebhooks, type Webhooks, type WebhooksOptions } from '../k8s/webhooks/start-webhooks.ts';
+import type { Webhooks } from '../k8s/webhooks/start-webhooks.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metrics } from '../lib/metrics.ts';
@@ -24,8 +21,8 @@ import { createLeaseElection } from '../store/kubernetes/leader.ts';
 import { type LeaderElection, type ResourceStore, StoreError } from '../store/store.ts';
 import type { ControlPlaneConfig } from './config.ts';
 import { type KubernetesProxies, openKubernetesProxies } from './kubernetes-proxies.ts';
+import { openWebhooks } from './kubernetes-webhooks.ts';
 import type { MeshLifecycle } from './mesh-lifecycle.ts';
-import { minVersionOf } from './server-certificate.ts';
 
 export interface KubernetesOptions {
   readonly config: ControlPlaneConfig;
@@ -46,6 +43,8 @@ export interface KubernetesParts {
   readonly labelContext: LabelContext;
   readonly meshLifecycle: MeshLifecycle;
   readonly metrics: Metrics;
+  /** CA of the data plane port, PEM. */
+  readonly caPem: string;
   readonly watcher: MeshWatcher;
   readonly push: PushSource;
   readonly identity: Pick<IdentityService, 'backends' | 'subscribe'>;
@@ -113,9 +112,8 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
     },
     caDependencies: { certManager },
     async start(parts) {
-      const started = await startWebhooks(webhooksOptions(options, client, parts));
+      const started = await openWebhooks({ ...parts, config, client, clock, log: log.named('webhooks') });
       webhooks = started;
-      log.info('admission webhooks are served', { port: started.address.port });
       const unguard = proxies?.guard({ watcher: parts.watcher, proxies: parts.push });
       return {
         async close() {
@@ -152,38 +150,5 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
       await recorder.close();
       await client.close();
     },
-  };
-}
-
-function webhooksOptions(
-  { config, clock, log }: KubernetesOptions,
-  client: KubeClient,
-  { registry, labelContext, meshLifecycle, metrics }: KubernetesParts,
-): WebhooksOptions {
-  const { systemNamespace } = config.store.kubernetes;
-  const { admissionServer, allowedUsers, controlPlaneServiceName, serviceAccountName } = config.runtime.kubernetes;
-  const labels = { ...labelContext, systemNamespace };
-  const controlPlaneUser = serviceAccountName || `system:serviceaccount:${systemNamespace}:weft-control-plane`;
-  return {
-    client,
-    context: {
-      registry,
-      labels,
-      systemUsers: systemUsers({ controlPlaneUser, allowedUsers }),
-      meshes: createMeshLookup(client, labels),
-      meshChecks: meshLifecycle,
-      secretChecks: { validateDelete: (secret) => meshLifecycle.validateSecretDelete(secret) },
-    },
-    inject: () => ({ kind: 'skipped', reason: 'the injector is not there yet' }),
-    namespace: createNamespaceLookup(client),
-    host: admissionServer.address,
-    port: admissionServer.port,
-    certDir: admissionServer.certDir,
-    minVersion: minVersionOf(config.general),
-    service: controlPlaneServiceName,
-    clock,
-    random: Math.random,
-    log: log.named('webhooks'),
-    metrics,
   };
 }

@@ -379,6 +379,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       labelContext,
       meshLifecycle,
       metrics,
+      caPem: dataplaneTls.caPem,
       watcher,
       push: source,
       identity,

@@ -94,6 +94,7 @@ export function webhookConfigurations(options: WebhookConfigurationOptions): rea
       ...fail,
       ...scope(options),
       rules: [kumaRule(['CREATE'], owned)],
+      matchConditions: [notOurself],
     },
     {
       name: 'namespace-injector.weft-admission.kuma.io',
