@@ -5,7 +5,6 @@ import type { ClusterBinaries } from './binaries.ts';
 import { type Containers, startContainers } from './containers.ts';
 import type { Credentials } from './credentials.ts';
 import type { Kubectl } from './kubectl.ts';
-import { CONTROL_GROUP } from './left-containers.ts';
 import { NODE_ADDRESS, POD_RANGE } from './node-network.ts';
 import { startProgram } from './program.ts';
 
@@ -68,7 +67,6 @@ export async function startNode(options: {
         // Names outside the cluster are nobody's business here.
         resolvConf: '',
         cgroupDriver: 'cgroupfs',
-        cgroupRoot: CONTROL_GROUP,
         cgroupsPerQOS: false,
         enforceNodeAllocatable: [],
         failCgroupV1: false,
