@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../control-plane/config.ts';
 import type { KubeObject } from '../k8s/api/object.ts';
 import { demoManifests } from './demo.ts';
 import { controlPlaneManifests, ValuesError } from './manifests.ts';
 import { controlPlanePermissions } from './permissions.ts';
+import { permissionsReference } from './permissions-reference.ts';
 
 const CRD: KubeObject = {
   apiVersion: 'apiextensions.k8s.io/v1',
@@ -149,6 +151,11 @@ describe('controlPlaneManifests', () => {
 
 describe('controlPlanePermissions', () => {
   const permissions = controlPlanePermissions();
+
+  it('is what docs/reference/kubernetes-rights.md holds; print it anew with `node scripts/generate-docs.ts`', () => {
+    const file = new URL('../../docs/reference/kubernetes-rights.md', import.meta.url);
+    expect(readFileSync(file, 'utf8')).toBe(permissionsReference());
+  });
 
   it('has no rule for everything', () => {
     for (const { resources, verbs } of permissions) expect([...resources, ...verbs]).not.toContain('*');

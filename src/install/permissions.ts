@@ -6,7 +6,7 @@ import { MUTATING_CONFIGURATION, VALIDATING_CONFIGURATION } from './webhook-conf
 
 /**
  * What the control plane may do at the API server, each with the code that needs it. Nothing reads a Secret outside the system namespace,
- * nothing reads a cert-manager Secret by name, and no rule has a `*`. The table in docs/guides/kubernetes-install.md is printed from it.
+ * nothing reads a cert-manager Secret by name, and no rule has a `*`. docs/reference/kubernetes-rights.md is printed from it.
  */
 export interface Permission {
   /** `system`: only in the system namespace, by a Role. */
