@@ -18,7 +18,8 @@ import type { PushSource } from '../push/xds-source.ts';
 import type { LabelContext } from '../resources/labels.ts';
 import type { Registry } from '../resources/registry.ts';
 import { createLeaseElection } from '../store/kubernetes/leader.ts';
-import { type LeaderElection, type ResourceStore, StoreError } from '../store/store.ts';
+import { createKubernetesStore } from '../store/kubernetes/store.ts';
+import type { LeaderElection, ResourceStore } from '../store/store.ts';
 import type { ControlPlaneConfig } from './config.ts';
 import { type KubernetesProxies, openKubernetesProxies } from './kubernetes-proxies.ts';
 import { openWebhooks } from './kubernetes-webhooks.ts';
@@ -53,7 +54,7 @@ export interface KubernetesParts {
 export interface Kubernetes {
   readonly client: KubeClient;
   readonly systemNamespace: string;
-  /** Resources as objects of the cluster, and the Lease that says who leads. */
+  /** Resources as objects of the cluster, and the Lease that says who leads. Throws `StoreError`. */
   openStore(registry: Registry): Promise<{ store: ResourceStore; election: LeaderElection }>;
   /** Services, Pods behind Dataplanes and their tokens; after the store. Throws `KubeError`. */
   openProxies(): Promise<KubernetesProxies>;
@@ -93,18 +94,26 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
   return {
     client,
     systemNamespace,
-    async openStore(_registry) {
+    async openStore(registry) {
+      const random = Math.random;
+      const store = await createKubernetesStore({
+        client,
+        registry,
+        systemNamespace,
+        clock,
+        random,
+        log: log.named('store'),
+      });
       const election = createLeaseElection({
         client,
         namespace: systemNamespace,
         name: LEADER_LEASE,
         identity: instanceId,
         clock,
-        random: Math.random,
+        random,
         log: log.named('leader'),
       });
-      void election;
-      throw new StoreError('unavailable', 'open the Kubernetes store: not there yet');
+      return { store, election };
     },
     async openProxies() {
       proxies = await openKubernetesProxies({ client, config, clock, log });

@@ -5,14 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LeafRecord, LeafRecords } from '../identity/sealed.ts';
 import type { SealedLeafSpec } from '../resources/kinds/sealed-leaf.ts';
 import type { Resource } from '../resources/resource.ts';
-import type { ResourceStore, Write } from '../store/store.ts';
+import { isShared, type ResourceStore, type Write } from '../store/store.ts';
 import { readOrCreateSecret } from './secrets.ts';
 
 const KEY_BYTES = 32;
 
 /**
  * The key that seals issued leaves (decision 0003). With `file` it is kept there, base64, made at the first start with mode 0600, so that the store alone
- * opens nothing. Without (control planes that share a PostgreSQL) it is GlobalSecret `leaf-sealing-key`, so that each can open the others' leaves.
+ * opens nothing. Without (control planes that share a store) it is GlobalSecret `leaf-sealing-key`, so that each can open the others' leaves.
  */
 export async function loadSealingKey(store: ResourceStore, file: string): Promise<Buffer> {
   const key =
@@ -48,7 +48,7 @@ export function createLeafRecords(store: ResourceStore): LeafRecords {
       const { items } = await store.list({ type: 'SealedLeaf' });
       return items.map(recordOf);
     },
-    ...(store.engine === 'postgres' ? { watch: (changed, signal) => watchRecords(store, changed, signal) } : {}),
+    ...(isShared(store) ? { watch: (changed, signal) => watchRecords(store, changed, signal) } : {}),
     async save(records) {
       await store.transact(
         records.map(({ proxy, ...spec }): Write => {

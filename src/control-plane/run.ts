@@ -30,6 +30,7 @@ import { createRegistry } from '../resources/registry.ts';
 import { startDiagnosticsServer } from '../rest/diagnostics.ts';
 import { restRoutes } from '../rest/routes.ts';
 import { createRestServer } from '../rest/server.ts';
+import { isShared } from '../store/store.ts';
 import { createGenerationCache } from '../xds/generate.ts';
 import { createDataplaneServer, type DataplaneServer } from '../xds-server/dataplane-server.ts';
 import { createXdsServer } from '../xds-server/server.ts';
@@ -330,7 +331,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         secretLifecycle: { validateDelete: (secret) => meshLifecycle.validateSecretDelete(secret) },
         inspect,
         context: { ...labelContext, systemNamespace: config.store.kubernetes.systemNamespace },
-        readOnly: config.apiServer.readOnly,
+        readOnly: config.apiServer.readOnly || kubernetes !== undefined,
         gui: '',
         config: () => maskedConfig(config),
         instance: () => ({
@@ -433,8 +434,9 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
           clock,
           log: log.named('insights'),
           instanceId,
-          alone: store.engine === 'memory' || store.engine === 'sqlite',
-          cleanupAgeMs: config.runtime.universal.dataplaneCleanupAge,
+          alone: !isShared(store),
+          // On Kubernetes a Dataplane ends with its Pod.
+          cleanupAgeMs: kubernetes ? Number.POSITIVE_INFINITY : config.runtime.universal.dataplaneCleanupAge,
           signal,
         }),
         kubernetes?.lead(kubernetesParts, signal),

@@ -33,7 +33,7 @@ const DELETE_TITLE = 'Could not delete a resource';
 export function writeRoutes(sources: WriteSources, kind: Kind): readonly Route[] {
   const access = kindAccess(kind);
   const putAccess = 'what' in access ? { ...access, late: true } : access;
-  const refusal = readOnlyText(sources.readOnly, kind);
+  const refusal = readOnlyText(sources, kind);
   return collectionPaths(kind).flatMap((path, index): Route[] => {
     const suffix = index === 0 ? '' : String(index + 1);
     return [
@@ -67,8 +67,13 @@ export function writeRoutes(sources: WriteSources, kind: Kind): readonly Route[]
   });
 }
 
-function readOnlyText(readOnly: boolean, kind: Kind): string | undefined {
+/** Why a kind is not changed over the API; `undefined`: it is. */
+function readOnlyText({ readOnly, context }: WriteSources, kind: Kind): string | undefined {
   if (kind.readOnly) return `${kind.type} is written by the control plane itself and can't be changed over the API`;
+  // As Kuma on Kubernetes: there the objects of the cluster are what counts, and their admission checks who may change them.
+  if (context.environment === 'kubernetes') {
+    return 'on Kubernetes resources are changed with kubectl apply and kubectl delete, not over the API or with weft apply; reading works';
+  }
   return readOnly ? 'this control plane serves its API for reading only' : undefined;
 }
 

@@ -91,6 +91,11 @@ export interface ResourceStore {
   close(): Promise<void>;
 }
 
+/** Whether other control planes may use the same store. */
+export function isShared(store: Pick<ResourceStore, 'engine'>): boolean {
+  return store.engine !== 'memory' && store.engine !== 'sqlite';
+}
+
 /** Runs tasks of which only one control plane of a store may run at a time. */
 export interface LeaderElection {
   /** Calls `lead(signal)` while this process leads; the signal aborts when leadership is lost. Ends when `signal` aborts. */
