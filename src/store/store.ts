@@ -80,7 +80,7 @@ export interface ResourceStore {
   delete(key: ResourceKey, expectedVersion?: string): Promise<void>;
   /**
    * All or nothing, in order; returns what was written (deletes give nothing). Thousands of writes are one transaction.
-   * Kubernetes has no transactions: there a failed one is undone write by write (docs/decisions/0012-kubernetes-store.md).
+   * Kubernetes has no transactions: there a failed one is undone write by write (docs/decisions/0013-kubernetes-store.md).
    */
   transact(writes: readonly Write[]): Promise<readonly Resource[]>;
   /**

@@ -380,13 +380,14 @@ export function storeContract(
         expect(await store.transact([])).toEqual([]);
       });
 
-      it('takes thousands of writes at once', async () => {
-        const drafts = Array.from({ length: 3000 }, (_, index) => draft(`dp-${index}`, { value: index }));
+      it(`takes ${transactions ? 'thousands' : 'hundreds'} of writes at once`, async () => {
+        const length = transactions ? 3000 : 300;
+        const drafts = Array.from({ length }, (_, index) => draft(`dp-${index}`, { value: index }));
         await store.transact(drafts.map((resource) => ({ op: 'put', resource })));
-        expect((await store.list({ type: 'Dataplane', size: 1 })).total).toBe(3000);
+        expect((await store.list({ type: 'Dataplane', size: 1 })).total).toBe(length);
         await store.transact(drafts.slice(1).map((resource) => ({ op: 'delete', key: keyOf(resource) })));
         expect(await store.count()).toEqual(new Map([['Dataplane', 1]]));
-      }, 120_000);
+      });
 
       it.skipIf(!transactions)('shows a transaction wholly or not at all to a reader', async () => {
         await store.transact([

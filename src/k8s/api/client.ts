@@ -97,6 +97,7 @@ export interface KubeClient {
   readonly namespace: string;
   get<T extends KubeObject>(type: ResourceType, at: ObjectName, options?: CallOptions): Promise<T>;
   list<T extends KubeObject>(type: ResourceType, options?: ListOptions): Promise<ObjectList<T>>;
+  /** `apiVersion` and `kind` may be absent here and in `replace`: they are those of `type`. */
   create<T extends KubeObject>(type: ResourceType, object: T, options?: CallOptions): Promise<T>;
   /** Full replacement; with `metadata.resourceVersion` only of that version. `subresource` such as `status`. */
   replace<T extends KubeObject>(

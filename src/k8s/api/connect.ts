@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import type { KubeClient, ListOptions, PatchType, WatchEvent, WatchOptions } from './client.ts';
 import { type ClusterLocation, findCredentials } from './credentials.ts';
-import { type KubeObject, type ObjectMeta, type ResourceType, resourcePath } from './object.ts';
+import { apiVersionOf, type KubeObject, type ObjectMeta, type ResourceType, resourcePath } from './object.ts';
 import { createTransport, type KubeRequest, type Transport } from './transport.ts';
 import { parseWatch } from './watch-lines.ts';
 
@@ -90,7 +90,7 @@ function createKubeClient(transport: Transport): KubeClient {
     create: (type, object, options = {}) =>
       ask('create', type, placeOf(object.metadata.namespace), {
         method: 'POST',
-        body: JSON.stringify(object),
+        body: bodyOf(type, object),
         signal: options.signal,
         query: dryRun(options.dryRun),
       }),
@@ -174,6 +174,11 @@ function createKubeClient(transport: Transport): KubeClient {
     },
     close: () => transport.close(),
   };
+}
+
+/** The API server wants to be told what it is sent; what it lists does not always say so itself. */
+function bodyOf(type: ResourceType, object: KubeObject): string {
+  return JSON.stringify({ apiVersion: apiVersionOf(type), kind: type.kind, ...object });
 }
 
 type Query = Readonly<Record<string, string | undefined>>;
