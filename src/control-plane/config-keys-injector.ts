@@ -42,7 +42,7 @@ export const INJECTOR_KEYS = {
   ),
   virtualProbesEnabled: flag(
     true,
-    'HTTP probes of the application are asked through the proxy; a Pod may say otherwise.',
+    'HTTP, TCP and gRPC probes of the application are asked through the proxy; a Pod may say otherwise.',
     {
       env: 'KUMA_RUNTIME_KUBERNETES_VIRTUAL_PROBES_ENABLED',
     },

@@ -43,6 +43,46 @@ export function localCluster(options: {
   });
 }
 
+/** How often Envoy asks on behalf of a probe, and how long it waits: not longer than what a kubelet takes for granted. */
+const PROBE_EVERY_S = 1;
+
+/**
+ * A port of the application whose health Envoy itself looks after: by a TCP connection, or by gRPC health checking. It gets no requests.
+ * Source: Envoy `core.v3.HealthCheck`.
+ */
+export function probedCluster(options: {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly check: { readonly protocol: 'tcp' } | { readonly protocol: 'grpc'; readonly service: string };
+  readonly sourceAddress: string | undefined;
+}): EncodedResource {
+  const { name, check, sourceAddress } = options;
+  return clusterResource({
+    name,
+    ...altStatName(name),
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    connectTimeout: seconds(PROBE_EVERY_S),
+    loadAssignment: fixedAssignment(name, socketAddress(options.address, options.port)),
+    healthChecks: [
+      {
+        timeout: seconds(PROBE_EVERY_S),
+        interval: seconds(PROBE_EVERY_S),
+        // Else a cluster without requests is asked once a minute.
+        noTrafficInterval: seconds(PROBE_EVERY_S),
+        healthyThreshold: 1,
+        unhealthyThreshold: 1,
+        healthChecker:
+          check.protocol === 'tcp'
+            ? { case: 'tcpHealthCheck', value: {} }
+            : { case: 'grpcHealthCheck', value: { serviceName: check.service } },
+      },
+    ],
+    ...httpOptions(check.protocol === 'grpc' ? 'http2' : 'none', undefined),
+    ...(sourceAddress !== undefined && { upstreamBindConfig: bindTo(sourceAddress) }),
+  });
+}
+
 /** Where a destination's endpoints come from. */
 export type EndpointSource =
   /** From EDS, over the same stream. */

@@ -5,6 +5,7 @@ import type {
   ListenerFilterSchema,
 } from '@weft/protos/envoy/config/listener/v3/listener_components_pb.js';
 import { FilterConfigSchema as GrpcStatsSchema } from '@weft/protos/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js';
+import { HealthCheckSchema } from '@weft/protos/envoy/extensions/filters/http/health_check/v3/health_check_pb.js';
 import { RouterSchema } from '@weft/protos/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { TlsInspectorSchema } from '@weft/protos/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import {
@@ -81,13 +82,39 @@ export function staticHttp(
   routes: RouteConfigurationInit,
   ipv6Enabled: boolean,
   cidrs: readonly string[],
+  healthAnswers: readonly HealthAnswer[] = [],
 ): FilterInit {
   return connectionManager({
     statPrefix: statName(name),
     internalAddressConfig: internalAddresses({ cidrs, ipv6Enabled }),
     routeSpecifier: { case: 'routeConfig', value: routes },
-    httpFilters: [router()],
+    httpFilters: [...healthAnswers.map(healthAnswer), router()],
   });
+}
+
+/** A path that Envoy answers itself: 200 while the cluster is healthy, else 503. */
+export interface HealthAnswer {
+  readonly path: string;
+  readonly cluster: string;
+}
+
+function healthAnswer({ path, cluster }: HealthAnswer): HttpFilterInit {
+  return {
+    name: 'envoy.filters.http.health_check',
+    configType: {
+      case: 'typedConfig',
+      value: packAny(HealthCheckSchema, {
+        passThroughMode: false,
+        clusterMinHealthyPercentages: { [cluster]: { value: 100 } },
+        headers: [
+          {
+            name: ':path',
+            headerMatchSpecifier: { case: 'stringMatch', value: { matchPattern: { case: 'exact', value: path } } },
+          },
+        ],
+      }),
+    },
+  };
 }
 
 /** Bytes to one cluster. `side`: whose idle timeout; `undefined`: Envoy's default. */

@@ -28,6 +28,11 @@ export function localClusterName(workloadPort: number): string {
   return `localhost:${workloadPort}`;
 }
 
+/** A port of the application that is asked whether it answers; `service` of gRPC health checking, '' for the whole server and for TCP. */
+export function probedClusterName(protocol: 'tcp' | 'grpc', port: number, service: string): string {
+  return `probe:${protocol}:${port}${service === '' ? '' : `:${service}`}`;
+}
+
 export function inboundRouteName(service: string): string {
   return `inbound:${service}`;
 }

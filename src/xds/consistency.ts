@@ -3,7 +3,11 @@ import { type Any, AnySchema, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from '@weft/protos/envoy/config/cluster/v3/cluster_pb.js';
 import { type Listener, ListenerSchema } from '@weft/protos/envoy/config/listener/v3/listener_pb.js';
 import type { RouteConfiguration } from '@weft/protos/envoy/config/route/v3/route_pb.js';
-import { HttpConnectionManagerSchema } from '@weft/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { HealthCheckSchema } from '@weft/protos/envoy/extensions/filters/http/health_check/v3/health_check_pb.js';
+import {
+  type HttpConnectionManager,
+  HttpConnectionManagerSchema,
+} from '@weft/protos/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '@weft/protos/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { RESOURCE_TYPE } from '../envoy/encode.ts';
 import type { ResourceSet, TypeUrl } from '../xds-server/xds.ts';
@@ -72,7 +76,16 @@ function clustersOfFilter(config: Any): readonly string[] {
   const tcp = anyUnpack(config, TcpProxySchema);
   if (tcp?.clusterSpecifier.case === 'cluster') return [tcp.clusterSpecifier.value];
   const http = anyUnpack(config, HttpConnectionManagerSchema);
-  return http?.routeSpecifier.case === 'routeConfig' ? clustersOfRoutes(http.routeSpecifier.value) : [];
+  if (http === undefined) return [];
+  const routed = http.routeSpecifier.case === 'routeConfig' ? clustersOfRoutes(http.routeSpecifier.value) : [];
+  return [...routed, ...clustersOfHealthAnswers(http)];
+}
+
+function clustersOfHealthAnswers({ httpFilters }: HttpConnectionManager): readonly string[] {
+  return httpFilters.flatMap(({ configType }) => {
+    const answer = configType.case === 'typedConfig' ? anyUnpack(configType.value, HealthCheckSchema) : undefined;
+    return Object.keys(answer?.clusterMinHealthyPercentages ?? {});
+  });
 }
 
 function clustersOfRoutes({ virtualHosts }: RouteConfiguration): readonly string[] {

@@ -392,7 +392,13 @@ describe('dataplaneOf', () => {
     const initContainers = [
       { name: 'before', restartPolicy: 'Always', livenessProbe: httpGet(9000, '/1/before') },
       { name: 'kuma-sidecar', restartPolicy: 'Always' },
-      { name: 'after', restartPolicy: 'Always', livenessProbe: httpGet(9000, '/70/after') },
+      {
+        name: 'after',
+        restartPolicy: 'Always',
+        livenessProbe: httpGet(9000, '/70/after'),
+        readinessProbe: httpGet(9000, '/tcp/70'),
+        startupProbe: httpGet(9000, '/grpc/71/shop.Api'),
+      },
     ];
     expect(spec({ pod: pod({ annotations, spec: { containers, initContainers } }) })).toMatchObject({
       networking: { admin: { port: 9901 } },
@@ -400,6 +406,8 @@ describe('dataplaneOf', () => {
         port: 9000,
         endpoints: [
           { inboundPort: 70, inboundPath: '/after', path: '/70/after' },
+          { inboundPort: 70, inboundPath: '/tcp/70', path: '/tcp/70' },
+          { inboundPort: 71, inboundPath: '/grpc/71/shop.Api', path: '/grpc/71/shop.Api' },
           { inboundPort: 8080, inboundPath: '/live?x=1', path: '/8080/live?x=1' },
           { inboundPort: 8080, inboundPath: '/', path: '/8080' },
         ],

@@ -11,7 +11,8 @@ type Probes = NonNullable<DataplaneSpec['probes']>;
 type ProbeEndpoint = NonNullable<Probes['endpoints']>[number];
 
 /**
- * A probe that the injector moved asks `/<port>/<path>` on the port of the annotation; the proxy answers for `<path>` on `<port>`. Probes that
+ * A probe that the injector moved asks `/<port>/<path>` on the port of the annotation; the proxy answers for `<path>` on `<port>`; `/tcp/<port>` and
+ * `/grpc/<port>/<service>` keep their path, by which the proxy knows that it has to ask TCP or gRPC. Probes that
  * were left alone are none. `undefined`: the Pod has no virtual probes. Throws `AnnotationError`.
  */
 export function virtualProbesOf(pod: Pod): Probes | undefined {
@@ -37,6 +38,8 @@ function probedContainers({ spec }: Pod) {
 function endpointOf(probe: Probe | undefined, port: number): ProbeEndpoint | undefined {
   const asked = probe?.httpGet;
   if (asked === undefined || Number(asked.port) !== port) return undefined;
+  const [path, other] = /^\/(?:tcp|grpc)\/([0-9]{1,5})(?:\/[^/]+)?$/.exec(asked.path ?? '') ?? [];
+  if (path !== undefined) return { inboundPort: Number(other), inboundPath: path, path };
   const [, inboundPort, inboundPath] = /^\/([0-9]{1,5})(\/.*)?$/.exec(asked.path ?? '') ?? [];
   if (inboundPort === undefined) return undefined;
   return { inboundPort: Number(inboundPort), inboundPath: inboundPath ?? '/', path: asked.path! };

@@ -95,6 +95,7 @@ describe('properties', () => {
       httpGet: fc.record({ port: fc.integer({ min: 1, max: 65535 }), path: fc.constantFrom('/', '/ready', 'x') }),
     }),
     fc.record({ tcpSocket: fc.record({ port: fc.integer({ min: 1, max: 65535 }) }) }),
+    fc.record({ grpc: fc.record({ port: fc.integer({ min: 1, max: 65535 }), service: name }) }),
     fc.record({ exec: fc.record({ command: fc.constant(['true']) }) }),
   );
   const container = fc.record(
@@ -135,7 +136,7 @@ describe('properties', () => {
     );
   });
 
-  it('drops nothing of the user, and changes nothing but HTTP probes', () => {
+  it('drops nothing of the user, and changes nothing but how probes ask', () => {
     fc.assert(
       fc.property(pod, settings, (given, settings) => {
         const { metadata, spec } = podOf(injectSidecar({ ...base, settings, pod: given }));
@@ -144,13 +145,15 @@ describe('properties', () => {
         expect(ours(spec!.volumes)).toEqual(given.spec!.volumes ?? []);
         const { containers, initContainers = [], volumes, ...rest } = given.spec!;
         expect(spec).toMatchObject(rest);
-        expect(ours(spec!.containers).map(withoutHttp)).toEqual(containers!.map(withoutHttp));
-        expect(ours(spec!.initContainers).map(withoutHttp)).toEqual(initContainers.map(withoutHttp));
+        expect(ours(spec!.containers).map(withoutTarget)).toEqual(containers!.map(withoutTarget));
+        expect(ours(spec!.initContainers).map(withoutTarget)).toEqual(initContainers.map(withoutTarget));
       }),
     );
   });
 
-  function withoutHttp(one: { name: string }): unknown {
-    return JSON.parse(JSON.stringify(one, (key, value) => (key === 'httpGet' ? undefined : value)));
+  function withoutTarget(one: { name: string }): unknown {
+    return JSON.parse(
+      JSON.stringify(one, (key, value) => (['httpGet', 'tcpSocket', 'grpc'].includes(key) ? undefined : value)),
+    );
   }
 });

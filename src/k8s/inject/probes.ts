@@ -1,12 +1,13 @@
 /**
  * Probes of the application, asked through the proxy. The kubelet is not in the mesh, so behind STRICT mTLS it can't ask the application itself:
- * a probe is moved to a port where the proxy answers plain HTTP for it, `/<port>/<path>`. Source: Kuma 2.11 `virtual probes`.
+ * a probe is moved to a port where the proxy answers plain HTTP for it: `/<port>/<path>` for HTTP (Kuma 2.11 virtual probes), `/tcp/<port>` and
+ * `/grpc/<port>/<service>` for the others, where Envoy asks the application every second.
  */
 import type { AdmittedPod, PodContainer, PodProbe } from './pod.ts';
 
 const PROBES = ['livenessProbe', 'readinessProbe', 'startupProbe'] as const;
 
-/** The container with its HTTP probes moved to `port`. What was moved before stays. */
+/** The container with its HTTP, TCP and gRPC probes moved to `port`. What was moved before stays. */
 export function moveProbes(container: PodContainer, port: number): PodContainer {
   const moved = PROBES.flatMap((name) => {
     const probe = container[name];
@@ -18,7 +19,15 @@ export function moveProbes(container: PodContainer, port: number): PodContainer 
 
 /** `undefined`: the probe stays as it is. */
 function moveProbe(probe: PodProbe, container: PodContainer, port: number): PodProbe | undefined {
-  const { httpGet } = probe;
+  const { httpGet, tcpSocket, grpc, ...others } = probe;
+  if (tcpSocket !== undefined && !tcpSocket.host) {
+    const asked = portNumber(tcpSocket.port, container);
+    return asked === undefined ? undefined : { ...others, httpGet: { path: `/tcp/${asked}`, port, scheme: 'HTTP' } };
+  }
+  if (grpc !== undefined) {
+    const service = grpc.service ? `/${encodeURIComponent(grpc.service)}` : '';
+    return { ...others, httpGet: { path: `/grpc/${grpc.port}${service}`, port, scheme: 'HTTP' } };
+  }
   // Another host is not this Pod; TLS is between the kubelet and the application.
   if (httpGet === undefined || httpGet.host || httpGet.scheme?.toUpperCase() === 'HTTPS') return undefined;
   const asked = portNumber(httpGet.port, container);
@@ -32,30 +41,20 @@ function portNumber(port: number | string, { ports = [] }: PodContainer): number
   return /^\d+$/.test(port) ? Number(port) : ports.find(({ name }) => name === port)?.containerPort;
 }
 
-/** Probes that ask behind the proxy and were not moved: with STRICT mTLS they do not say what they said before. */
+/** Probes that cannot be moved: HTTPS is between the kubelet and the application, and the proxy takes it for mesh TLS. */
 export function probeWarnings({ spec = {} }: AdmittedPod, excludesPort: (port: number) => boolean): readonly string[] {
-  const warnings: string[] = [];
   const containers = [...(spec.initContainers ?? []).filter(isNativeSidecar), ...(spec.containers ?? [])];
-  for (const container of containers) {
-    for (const name of PROBES) {
-      const { httpGet, tcpSocket, grpc } = container[name] ?? {};
-      const asked = httpGet ?? tcpSocket ?? grpc;
-      if (asked === undefined || ('host' in asked && asked.host)) continue;
-      const port = portNumber(asked.port, container);
-      if (port === undefined || excludesPort(port)) continue;
-      const where = `container ${container.name}: ${name}`;
-      const instead = `use an httpGet or exec probe, or traffic.kuma.io/exclude-inbound-ports: "${port}" with a port of its own for it`;
-      if (tcpSocket !== undefined)
-        warnings.push(
-          `${where} asks TCP port ${port}, where the proxy answers also while the application does not; ${instead}`,
-        );
-      else if (grpc !== undefined || httpGet?.scheme?.toUpperCase() === 'HTTPS')
-        warnings.push(
-          `${where} asks ${grpc ? 'gRPC' : 'HTTPS'} port ${port}, which fails where the mesh asks for mTLS; ${instead}`,
-        );
-    }
-  }
-  return warnings;
+  return containers.flatMap((container) =>
+    PROBES.flatMap((name) => {
+      const { httpGet } = container[name] ?? {};
+      if (httpGet === undefined || httpGet.host || httpGet.scheme?.toUpperCase() !== 'HTTPS') return [];
+      const port = portNumber(httpGet.port, container);
+      if (port === undefined || excludesPort(port)) return [];
+      return [
+        `container ${container.name}: ${name} asks HTTPS port ${port}, which fails where the mesh asks for mTLS; use a tcpSocket or exec probe, or traffic.kuma.io/exclude-inbound-ports: "${port}"`,
+      ];
+    }),
+  );
 }
 
 /** An init container that stays. */
