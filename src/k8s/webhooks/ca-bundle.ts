@@ -30,7 +30,7 @@ const PLACES: readonly ConfigurationPlace[] = [
 ];
 
 /** Steps that put `bundle` (base64) wherever it is not, and touch nothing else; [] when all is right. */
-export function bundlePatch(configuration: Configuration, bundle: string): readonly object[] {
+function bundlePatch(configuration: Configuration, bundle: string): readonly object[] {
   return (configuration.webhooks ?? []).flatMap(({ name, clientConfig }, index) =>
     clientConfig?.caBundle === bundle
       ? []
