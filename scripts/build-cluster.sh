@@ -20,6 +20,8 @@ folder="$cache/$hash"
 [ "${1:-}" = --where ] && { echo "$folder"; exit 0; }
 
 programs=()
+# Distributions rarely have kubectl.
+command -v kubectl >/dev/null 2>&1 || programs+=(kubectl)
 for level in "$@"; do
   case "$level" in
     api) programs+=($API) ;; node) programs+=($API $NODE) ;; helm) programs+=(helm) ;;
@@ -29,7 +31,7 @@ done
 
 missing() { for program in "${programs[@]}"; do [ -x "$folder/bin/$program" ] || echo "$program"; done | sort -u; }
 
-# Two lines for every package that Go compiles would be too much, none for minutes too little.
+# A line for every package that Go compiles would be too much, none for minutes too little.
 progress() {
   awk '/^go: downloading/ { if (++modules == 1) { printf "· downloading Go modules\n"; fflush() }; next }
        /^[A-Za-z0-9.]+[^ :]*$/ { if (++packages % 200 == 0) { printf "· compiled %d packages\n", packages; fflush() }; next }
@@ -59,6 +61,7 @@ if [ -n "$wanted" ]; then
     say "building $program for the test cluster (the first build takes minutes, later ones none)"
     package=./cmd/$program
     [ "$program" = helm ] && package=helm.sh/helm/v4/cmd/helm
+    [ "$program" = kubectl ] && package=k8s.io/kubernetes/cmd/kubectl
     CGO_ENABLED=0 go build -v -trimpath -ldflags "-s -w $version" -o "$folder/bin/$program.new" "$package" 2> >(progress)
     mv "$folder/bin/$program.new" "$folder/bin/$program"
   done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs, inside the project: Node 24, npm packages, generated TypeScript for Envoy and xDS.
-# Needs: npm (any Node from 18), python3 with pip. Does nothing when nothing changed. `setup.sh neighbours` adds PostgreSQL for the tests.
+# Needs: npm (any Node from 18), python3 with pip. Does nothing when nothing changed. `setup.sh neighbours` adds what the tests need:
+# PostgreSQL, and a Kubernetes that is built once for all checkouts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -51,16 +52,49 @@ if [ ! -d protos/dist ] || [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
   echo "$wanted" >$stamp
 fi
 
-if [ "${1:-}" = neighbours ]; then
-  if ! command -v postgres >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
-    as_root=""
-    [ "$(id -u)" = 0 ] || as_root="sudo -n"
-    if command -v apt-get >/dev/null 2>&1 && { [ -z "$as_root" ] || $as_root true 2>/dev/null; }; then
-      say "installing PostgreSQL for the store tests"
-      $as_root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get -qq update && apt-get -qq install -y --no-install-recommends postgresql' >/dev/null ||
-        say "PostgreSQL could not be installed"
+# What the tests need besides: `neighbours` is everything, `cluster` what a Kubernetes on this machine needs.
+wanted=${1:-}
+packages=""
+want() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || packages="$packages $2"; }
+if [ "$wanted" = neighbours ] && ! command -v postgres >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
+  packages=" postgresql"
+fi
+level=
+if [ "$wanted" = neighbours ] || [ "$wanted" = cluster ]; then
+  if [ "$os" != linux ]; then
+    say "tests on a Kubernetes of this machine are skipped: they need Linux"
+  else
+    level=api
+    want etcd etcd-server
+    if [ "$(id -u)" = 0 ]; then
+      level=node
+      want containerd containerd
+      want runc runc
+      want ip iproute2
+      want nft nftables
+      [ -x /usr/lib/cni/ptp ] || packages="$packages containernetworking-plugins"
     else
-      say "PostgreSQL is not here: its tests are skipped (in CI they fail). Install the postgresql package to run them."
+      say "tests with Pods are skipped: containers, network namespaces and mounts need root"
     fi
+  fi
+fi
+if [ -n "$packages" ]; then
+  as_root=""
+  [ "$(id -u)" = 0 ] || as_root="sudo -n"
+  if command -v apt-get >/dev/null 2>&1 && { [ -z "$as_root" ] || $as_root true 2>/dev/null; }; then
+    say "installing$packages for the tests"
+    $as_root env DEBIAN_FRONTEND=noninteractive sh -c "apt-get -qq update && apt-get -qq install -y --no-install-recommends$packages" >/dev/null ||
+      say "not everything could be installed of:$packages"
+  else
+    say "not here:$packages (names of Debian packages). The tests that need them are skipped (in CI they fail)."
+  fi
+fi
+if [ -n "$level" ]; then
+  if command -v go >/dev/null 2>&1; then
+    also=""
+    [ "$wanted" = cluster ] || also=helm
+    scripts/build-cluster.sh "$level" $also >/dev/null
+  elif ! scripts/build-cluster.sh "$level" >/dev/null 2>&1; then
+    say "tests on a Kubernetes of this machine are skipped (in CI they fail): no go to build it with. Install Go: https://go.dev/doc/install"
   fi
 fi

@@ -8,8 +8,8 @@ export type ClusterLevel = 'api' | 'node';
 const SCRIPT = join(import.meta.dirname, '../../scripts/build-cluster.sh');
 const CNI_FOLDER = '/usr/lib/cni';
 const NEIGHBOURS: Readonly<Record<ClusterLevel, readonly string[]>> = {
-  api: ['etcd', 'kubectl'],
-  node: ['etcd', 'kubectl', 'containerd', 'ctr', 'runc', 'ip', 'iptables', 'nft'],
+  api: ['etcd'],
+  node: ['etcd', 'containerd', 'ctr', 'runc', 'ip', 'nft'],
 };
 
 /**
@@ -21,7 +21,7 @@ export function missingCluster(level: ClusterLevel): string | undefined {
   if (process.platform !== 'linux') return `needs Linux (here: ${process.platform})`;
   const missing = NEIGHBOURS[level].filter((name) => findProgram(name) === undefined);
   if (missing.length > 0)
-    return `needs ${missing.join(', ')} in PATH: scripts/setup.sh neighbours installs them on Debian`;
+    return `needs ${missing.join(', ')} in PATH: scripts/setup.sh cluster installs them on Debian`;
   if (level === 'node' && process.getuid?.() !== 0) return 'needs root: containers, network namespaces and mounts';
   if (level === 'node' && !existsSync(join(CNI_FOLDER, 'bridge')))
     return `needs CNI plugins in ${CNI_FOLDER} (Debian: apt-get install containernetworking-plugins)`;
@@ -37,7 +37,7 @@ export function usesOwnCluster(): boolean {
 
 /** Where the programs of the cluster are. */
 export interface ClusterBinaries {
-  /** Path of a program that scripts/build-cluster.sh builds. */
+  /** Path of a program that scripts/build-cluster.sh builds; kubectl only where the machine has none. */
   program(name: string): string;
   /** The folder with cert-manager's CRDs. */
   readonly crds: string;
@@ -56,7 +56,10 @@ export async function clusterBinaries(...levels: readonly (ClusterLevel | 'helm'
   });
   if (code !== 0) throw new Error(`build the test cluster: ${SCRIPT} ended with ${code}`);
   const folder = output.trim();
-  return { program: (name) => join(folder, 'bin', name), crds: join(folder, 'crds') };
+  return {
+    program: (name) => (name === 'kubectl' ? findProgram(name) : undefined) ?? join(folder, 'bin', name),
+    crds: join(folder, 'crds'),
+  };
 }
 
 function isBuilt(level: ClusterLevel): boolean {

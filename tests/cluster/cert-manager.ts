@@ -62,6 +62,8 @@ export async function startCertManager(options: {
   readonly server: string;
   readonly kubectl: Kubectl;
   readonly controller: CertManagerOptions;
+  /** Whether the API server has priority and fairness. */
+  readonly priorityAndFairness: boolean;
   readonly webhook: boolean;
 }): Promise<CertManager> {
   const { directory, binaries, credentials, server, kubectl } = options;
@@ -92,6 +94,8 @@ export async function startCertManager(options: {
   async function start(how: CertManagerOptions = {}): Promise<void> {
     if (program !== undefined) return;
     const { qps = 20, burst = 50, workers = 5, approver = true } = how;
+    if (options.priorityAndFairness && (how.qps ?? how.burst) !== undefined)
+      throw new Error('start cert-manager: qps and burst have no effect here, startCluster must be given one of them');
     program = await startProgram({
       directory,
       name: CONTROLLER,

@@ -124,7 +124,7 @@ async function start(
   const kubeconfigOf = async (user: string, groups: readonly string[]) =>
     writeKubeconfig(user.replaceAll(':', '-'), await credentials.clientCertificate(user, groups));
   const kubeconfig = writeKubeconfig('admin', { token: credentials.adminToken });
-  const kubectl = createKubectl(kubeconfig);
+  const kubectl = createKubectl(binaries.program('kubectl'), kubeconfig);
   const parts = { directory, binaries, credentials, server, kubectl };
 
   const [certManager, , containers] = await Promise.all([
@@ -133,6 +133,7 @@ async function start(
       : startCertManager({
           ...parts,
           controller: options.certManager ?? {},
+          priorityAndFairness: !limited,
           webhook: options.certManager?.webhook ?? false,
         }),
     controllers || nodes

@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process';
 /** Runs kubectl with arguments and perhaps a text on its standard input. */
 export type Kubectl = (args: readonly string[], input?: string) => Promise<string>;
 
-/** kubectl with one kubeconfig. A call gives its standard output, and throws with its standard error when it fails. */
-export function createKubectl(kubeconfig: string): Kubectl {
+/** kubectl (`command`) with one kubeconfig. A call gives its standard output, and throws with its standard error when it fails. */
+export function createKubectl(command: string, kubeconfig: string): Kubectl {
   return async (args, input = '') => {
-    const child = spawn('kubectl', ['--kubeconfig', kubeconfig, ...args], { stdio: 'pipe' });
+    const child = spawn(command, ['--kubeconfig', kubeconfig, ...args], { stdio: 'pipe' });
     let output = '';
     let errors = '';
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {

@@ -21,7 +21,7 @@ export async function connectOwnCluster(level: ClusterLevel): Promise<Cluster> {
   const given = process.env['KUBECONFIG'];
   if (given === undefined) throw new Error('start a cluster: WEFT_TEST_CLUSTER=user needs KUBECONFIG');
   const directory = mkdtempSync(join(tmpdir(), 'weft-own-cluster-'));
-  const kubectl = createKubectl(given);
+  const kubectl = createKubectl('kubectl', given);
   // kubectl's own JSON.
   const view = JSON.parse(
     await kubectl(['config', 'view', '--minify', '--raw', '--flatten', '-o', 'json']),

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectKubernetes } from '../../../src/k8s/api/connect.ts';
 import { createTestCa } from '../../../src/testing/certificates.ts';
@@ -177,9 +179,28 @@ describe.skipIf(missing !== undefined)(`the API level${missing === undefined ? '
     expect(await cluster.kubectl('get', 'namespace', 'signing', '-o', 'name')).toBe('namespace/signing\n');
   });
 
+  it('runs beside another, which goes away with the process that started it', async () => {
+    const script = `
+      import { startCluster } from ${JSON.stringify(join(import.meta.dirname, '../../cluster/cluster.ts'))};
+      const { kubeconfig, server } = await startCluster({ level: 'api', certManager: false, controllers: false });
+      console.log(JSON.stringify({ kubeconfig, server }));
+      setInterval(() => {}, 1000);`;
+    const owner = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = await once(owner.stdout, 'data');
+    const other = JSON.parse(String(line)) as { kubeconfig: string; server: string };
+    expect(await cluster.kubectl('--kubeconfig', other.kubeconfig, 'get', 'namespaces', '-o', 'name')).not.toContain(
+      'namespace/signing',
+    );
+    owner.kill('SIGKILL');
+    await eventually('the files are gone', () => !existsSync(dirname(other.kubeconfig)));
+    await expect(fetch(other.server)).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } });
+  });
+
   it('leaves nothing when it is stopped', async () => {
     await cluster.stop();
     expect(existsSync(dirname(cluster.kubeconfig))).toBe(false);
-    await expect(fetch(cluster.server)).rejects.toThrow();
+    await expect(fetch(cluster.server)).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } });
   });
 });
