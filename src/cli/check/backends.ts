@@ -59,7 +59,7 @@ async function pemOf({ mesh, backend }: BackendEntry, readSecret: SecretReader):
       return readSource(mesh, backend.conf?.['cert'], readSecret);
     case 'certmanager':
       return backend.conf?.['caCert'] === undefined
-        ? { state: 'failed', reason: 'its CA is what the issuer says (status.ca), and no issued certificate names it' }
+        ? { state: 'failed', reason: 'the issuer names them with each certificate (status.ca), not the Mesh' }
         : readSource(mesh, backend.conf['caCert'], readSecret);
     default:
       return { state: 'failed', reason: `backends of type ${backend.type} are not known` };

@@ -24,7 +24,7 @@ import { CONTROL_PLANE } from './control-plane.ts';
 import type { ExpectedCrd } from './crds.ts';
 import { ABSENT, type Fact, factValue, known } from './fact.ts';
 import { gatherWebhooks } from './gather-webhooks.ts';
-import { type Approver, type IssuerFacts, type IssuerRef, isClusterScoped, signerName } from './issuers.ts';
+import { type Approver, type IssuerFacts, type IssuerRef, signerName } from './issuers.ts';
 import {
   type Crd,
   DATAPLANE_INSIGHTS,
@@ -261,10 +261,17 @@ async function gatherIssuer(
 ): Promise<IssuerFacts> {
   const { client, namespace, signal } = options;
   const { ref } = of;
-  const at = isClusterScoped(ref) ? { name: ref.name } : { namespace, name: ref.name };
   const [issuer, mayApprove] = await Promise.all([
     issuerType(client, ref, signal).then((type) =>
-      type.state === 'known' ? ask(client.get<Issuer>(type.value, at, { signal })) : type,
+      type.state === 'known'
+        ? ask(
+            client.get<Issuer>(
+              type.value,
+              { name: ref.name, ...(type.value.namespaced ? { namespace } : {}) },
+              { signal },
+            ),
+          )
+        : type,
     ),
     reviewApprover(options, ref, approver),
   ]);

@@ -94,6 +94,8 @@ async function connect(invocation: Invocation): Promise<KubeClient> {
   try {
     return await connectKubernetes({
       env,
+      // Each costs a TLS handshake on both sides.
+      connections: 8,
       deadlineMs: durationOption(invocation, 'apiTimeout', 'api-timeout') ?? 10_000,
       ...(kubeconfig === undefined ? {} : { kubeconfig }),
       ...(context === undefined ? {} : { context }),
