@@ -64,6 +64,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         `--enable-priority-and-fairness=${options.priorityAndFairness}`,
         ...options.extraFlags,
       ],
+      // A quarter less time until it is ready, for 160 MB.
+      env: { GOGC: '400' },
     });
     program = starting;
     await starting.ready(() => isReady(address, port!, credentials.ca));

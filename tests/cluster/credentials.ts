@@ -6,7 +6,7 @@ import { CLIENT_AUTH, SERVER_AUTH } from '../../src/x509/certificate.ts';
 import { generateEcKey, toTraditionalPem } from '../../src/x509/key.ts';
 
 /** First address of the Services: the API server's own, as Pods see it. */
-export const KUBERNETES_SERVICE = '10.96.0.1';
+const KUBERNETES_SERVICE = '10.96.0.1';
 
 /** The files an API server and its neighbours need to know each other. All are in the state directory, readable by its owner only. */
 export interface Credentials {

@@ -26,7 +26,10 @@ export async function tearDownContainers(directory: string): Promise<void> {
   for (const folder of [...groups, ...new Set(groups.map(dirname)), SHIM_SOCKETS, dirname(SHIM_SOCKETS)]) {
     removeEmpty(folder);
   }
-  for (const mount of mountsBelow(directory)) execFileSync('umount', ['--lazy', mount]);
+  for (const mount of mountsBelow(directory)) unmount(mount);
+  // Removing the folder would remove what is mounted in it, perhaps a folder of the machine.
+  const [still] = mountsBelow(directory);
+  if (still !== undefined) throw new Error(`take down containers: ${still} is still mounted`);
   for (const name of existsSync(LOG_LINKS) ? readdirSync(LOG_LINKS) : []) {
     if (linkTarget(join(LOG_LINKS, name)).startsWith(directory)) rmSync(join(LOG_LINKS, name));
   }
@@ -105,6 +108,14 @@ function mountsBelow(directory: string): string[] {
     .map((line) => line.split(' ')[1] ?? '')
     .filter((point) => point.startsWith(`${directory}/`))
     .toReversed();
+}
+
+function unmount(point: string): void {
+  try {
+    execFileSync('umount', ['--lazy', point], { stdio: 'ignore' });
+  } catch {
+    // It was gone already; the caller looks.
+  }
 }
 
 function linkTarget(path: string): string {
