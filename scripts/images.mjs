@@ -31,9 +31,13 @@ import { createOciImage, packLayer } from './oci-image.mjs';
 const PACKAGES = {
   base: ['base-files', 'ca-certificates', 'libc6', 'libgcc-s1', 'libstdc++6'],
   redirect: [
+    'iproute2',
     'iptables',
+    'libbpf1',
     'libbsd0',
+    'libcap2',
     'libedit2',
+    'libelf1',
     'libgmp10',
     'libip4tc2',
     'libip6tc2',
@@ -47,6 +51,7 @@ const PACKAGES = {
     'libtinfo6',
     'libxtables12',
     'nftables',
+    'zlib1g',
   ],
 };
 
@@ -56,7 +61,8 @@ const UNUSED = [
   /^usr\/share\/doc\/[^/]+\/(?!copyright$)/,
   /^(usr\/)?lib\/[^/]+\/(gconv|audit)(\/|$)/,
   /^usr\/(bin|sbin)\/(?!(nft|xtables-.*)$)/,
-  /^sbin\/ldconfig$/,
+  /^s?bin\/(?!ip$)/,
+  /^usr\/lib\/tc(\/|$)/,
   /^(etc\/(ca-certificates|default|dpkg|init\.d|ld\.so\.conf\.d|motd|issue.*|profile.*|skel|update-motd\.d|nftables\.conf|host\.conf|gai\.conf|bindresvport.*|ethertypes|rpc))(\/|$)/,
   /^(home|boot|root|media|mnt|opt|srv|var\/(backups|cache|local|log|lock|mail|spool|opt))(\/|$)/,
 ];
