@@ -44,7 +44,9 @@ import { createInspectSource } from './inspect.ts';
 import { createLeafRecords, loadSealingKey } from './leaf-records.ts';
 import { createMeshLifecycle } from './mesh-lifecycle.ts';
 import { openStore } from './open-store.ts';
+import { createMissingMesh, prepareMeshes } from './prepare-meshes.ts';
 import { createProxyAccess } from './proxy-access.ts';
+import { followCertificate } from './renew-certificate.ts';
 import { createSecretAccess, createTokenSecrets } from './secrets.ts';
 import {
   ensureAdminCertificates,
@@ -56,7 +58,7 @@ import {
 } from './server-certificate.ts';
 import { loadTokenSettings } from './token-settings.ts';
 import { BASED_ON_KUMA, PRODUCT, VERSION } from './version.ts';
-import { watchMeshes } from './watch-meshes.ts';
+import { watchSecrets } from './watch-secrets.ts';
 
 /** Where a started control plane can be reached. */
 export interface ControlPlaneInfo {
@@ -139,10 +141,12 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       await kubernetes?.close();
     });
     const inPods = await kubernetes?.openProxies();
-    const [server, adminCa, clusterId, sealingKey, tokenSettings] = await Promise.all([
+    const loadGeneral = () =>
       kubernetes === undefined
         ? generalCertificate(config.general, clock.now())
-        : clusterCertificate(store, config, clock.now()),
+        : clusterCertificate(store, config, clock.now());
+    const [server, adminCa, clusterId, sealingKey, tokenSettings] = await Promise.all([
+      loadGeneral(),
       ensureEnvoyAdminCa(store, clock.now()),
       ensureClusterId(store),
       loadSealingKey(store, config.weft.identity.sealingKeyFile),
@@ -182,13 +186,15 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       },
       unsafeDelete: config.store.unsafeDelete,
     });
+    const firstMesh = config.defaults.skipMeshCreation ? undefined : defaultMesh(registry, labelContext);
     background.push(
       firstStart({
         store,
         secrets: storedSecrets,
         tokens: createTokens({ secrets: storedSecrets, now: clock.now }),
         bootstrapAdminToken: config.apiServer.authn.tokens.bootstrapAdminToken,
-        defaultMesh: config.defaults.skipMeshCreation ? undefined : defaultMesh(registry, labelContext),
+        // On Kubernetes creating it takes our own webhooks: the leader does it.
+        defaultMesh: kubernetes === undefined ? firstMesh : undefined,
       }).then(
         (made) => {
           if (made) log.info('mesh "default" created');
@@ -227,7 +233,8 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       identityState: (proxy) => identity.state(proxy),
       bundle: (mesh) => identity.bundle(mesh),
       exists: (proxy) => watcher.snapshot(proxy.mesh)?.dataplanes.has(proxy.name) ?? false,
-      flushDelayMs: Math.min(250, config.xdsServer.dataplaneStatusFlushInterval),
+      // In a cluster each insight is a call of its own: what changes within a second is one.
+      flushDelayMs: Math.min(kubernetes ? 1000 : 250, config.xdsServer.dataplaneStatusFlushInterval),
       newId: randomUUID,
       subscriptionLimit: config.metrics.dataplane.subscriptionLimit,
     });
@@ -278,13 +285,11 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     );
     background.push(watcher.run(stop.signal));
     background.push(
-      watchMeshes({
+      watchSecrets({
         store,
         tokens,
         identity,
         proxies: source,
-        meshLifecycle,
-        election,
         clock,
         log: log.named('mesh'),
         signal: stop.signal,
@@ -322,6 +327,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       zone: labelContext.zone,
       adminCredentials: { caPem: adminCa.certPem, ...admin.client },
     });
+    const apiTls = await optionalTls(config.apiServer.https, server);
     const api = createRestServer({
       routes: restRoutes({
         store,
@@ -357,7 +363,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
               host: config.apiServer.https.interface,
               port: config.apiServer.https.port,
               tls: {
-                ...pemContext(await optionalTls(config.apiServer.https, server)),
+                ...pemContext(apiTls),
                 minVersion: minVersionOf(config.apiServer.https),
               },
             },
@@ -370,6 +376,19 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       readTimeoutMs: config.apiServer.readTimeout,
       idleTimeoutMs: config.apiServer.idleTimeout,
     });
+    background.push(
+      followCertificate({
+        load: loadGeneral,
+        current: server,
+        use(certificate) {
+          if (dataplaneTls === server) dataplanePort.setCertificate(certificate);
+          if (apiTls === server) api.setCertificate(certificate);
+        },
+        clock,
+        log,
+        signal: stop.signal,
+      }),
+    );
     await watcher.synced;
     const addresses = await api.listen();
     closers.push(() => api.close());
@@ -439,6 +458,8 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
           cleanupAgeMs: kubernetes ? Number.POSITIVE_INFINITY : config.runtime.universal.dataplaneCleanupAge,
           signal,
         }),
+        prepareMeshes({ store, meshLifecycle, clock, log: log.named('mesh'), signal }),
+        kubernetes && firstMesh && createMissingMesh({ store, mesh: firstMesh, clock, log, signal }),
         kubernetes?.lead(kubernetesParts, signal),
       ]);
     }

@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { SecureContextOptions, TlsOptions } from 'node:tls';
+import type { SecureContextOptions, TlsOptions, Server as TlsServer } from 'node:tls';
 import fastify, {
   type FastifyInstance,
   type FastifyReply,
@@ -50,6 +50,8 @@ export interface RestServer {
   listen(): Promise<{ readonly http?: AddressInfo; readonly https?: AddressInfo }>;
   /** A request without a network, for tests. The peer is 127.0.0.1 unless `remoteAddress` says otherwise. */
   inject(request: InjectOptions): Promise<LightMyRequestResponse>;
+  /** New connections to the HTTPS listener get this certificate; open ones stay. Throws when it can't be used, and the old one stays. */
+  setCertificate(certificate: { readonly certPem: string; readonly keyPem: string }): void;
   /** Ends both listeners and their connections. */
   close(): Promise<void>;
 }
@@ -83,6 +85,11 @@ export function createRestServer(options: RestServerOptions): RestServer {
       };
     },
     inject: (request) => plain.inject(request),
+    setCertificate({ certPem, keyPem }) {
+      // Made with `https`, so its server is a TLS server.
+      const server = secure?.server as TlsServer | undefined;
+      server?.setSecureContext({ ...options.https?.tls, cert: certPem, key: keyPem });
+    },
     close: async () => {
       await Promise.all([plain.close(), secure?.close()]);
     },

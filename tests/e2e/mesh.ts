@@ -167,7 +167,7 @@ export async function createTestMesh(
     },
     async startControlPlane() {
       controlPlane = startChild(['cp', 'run', '-c', configFile], { ...options.env });
-      await eventually(`control plane answers (log: ${dir})`, 15_000, async () => {
+      await eventually(`control plane answers (log: ${dir})`, 30_000, async () => {
         if (controlPlane?.process.exitCode !== null) throw new Error(`control plane ended: ${controlPlane?.log()}`);
         return (await http(`http://127.0.0.1:${ports.diagnostics}/ready`)).status === 200;
       });

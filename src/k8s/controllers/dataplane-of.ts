@@ -79,7 +79,7 @@ export function meshOfPod(pod: Pod, namespace: Namespace | undefined): string {
 }
 
 /** Only Pods that the injector marked. Throws `AnnotationError`. */
-function isInjected({ metadata: { annotations } }: Pod): boolean {
+export function isInjected({ metadata: { annotations } }: Pod): boolean {
   return flagAnnotation(annotations, INJECTED) === true;
 }
 
