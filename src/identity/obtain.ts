@@ -9,9 +9,6 @@ import { type OpenBackend, withDeadline } from './mesh-backends.ts';
 import type { Sealer } from './sealed.ts';
 
 const ISSUE_TIMEOUT_MS = 60_000;
-/** So many CAs of one backend may be trusted at once; a signer that has a new one with every answer is no CA to follow. */
-const MOST_ROOTS = 8;
-
 /** A leaf that passed every check. */
 export interface Obtained {
   readonly leaf: HeldLeaf;
@@ -24,8 +21,6 @@ export async function obtainLeaf(options: {
   proxy: ProxyKey;
   desired: DesiredIdentity;
   backend: OpenBackend;
-  /** How many anchors its leaves stand on. */
-  roots: number;
   generation: number;
   sealer: Sealer;
   clock: Clock;
@@ -61,9 +56,6 @@ export async function obtainLeaf(options: {
   }
   const { anchorPem } = verdict.leaf;
   const isNew = trust !== backend.trust;
-  if (isNew && options.roots >= MOST_ROOTS) {
-    throw new CaError('invalid-answer', `the CA's answer was refused: it would be CA number ${MOST_ROOTS + 1} at once`);
-  }
   const leaf: HeldLeaf = Object.freeze({
     ...verdict.leaf,
     keyPem: toPkcs8Pem(keys.privateKey),

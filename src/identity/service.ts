@@ -38,6 +38,8 @@ import { createSchedule } from './schedule.ts';
 import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
 
 const CONCURRENCY = 32;
+/** So many CAs of one backend are trusted at once; a signer that has a new one with every answer is no CA to follow. */
+const MOST_ROOTS = 8;
 /** A key that was forgotten is kept so long when its proxy holds no leaf. Milliseconds. */
 const FORGET_MS = 60_000;
 
@@ -209,12 +211,15 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         proxy: key,
         desired,
         backend,
-        roots: roots.of(workId(key.mesh, desired.backend)).length,
         generation: (record.leaf?.generation ?? 0) + 1,
         sealer,
         clock,
         random,
       });
+      // Looked at when the answer is there: many may be under way.
+      if (learned !== undefined && roots.of(workId(key.mesh, desired.backend)).length >= MOST_ROOTS) {
+        throw new CaError('invalid-answer', `the CA's answer was refused: more than ${MOST_ROOTS} CAs at once`);
+      }
       metrics.issued(key.mesh, desired.backend, (clock.monotonic() - started) / 1000);
       if (breaker.succeeded()) retryAll(key.mesh, desired.backend);
       if (closed) return;

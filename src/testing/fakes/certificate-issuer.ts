@@ -1,5 +1,5 @@
 import { CERTIFICATE_REQUEST, type CertificateRequest } from '../../ca/certmanager/objects.ts';
-import type { KubeClient } from '../../k8s/api/client.ts';
+import { type KubeClient, KubeError } from '../../k8s/api/client.ts';
 import { createListWatch } from '../../k8s/api/create-list-watch.ts';
 import type { Condition } from '../../k8s/api/object.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -33,6 +33,8 @@ export interface FakeIssuer {
   ca: TestCertificate;
   /** Names of the requests seen so far. */
   readonly seen: ReadonlySet<string>;
+  /** Why statuses could not be written. */
+  readonly refusals: readonly string[];
   close(): Promise<void>;
 }
 
@@ -127,6 +129,7 @@ export async function startFakeIssuer(options: {
 }): Promise<FakeIssuer> {
   const { client, namespace, group } = options;
   const seen = new Set<string>();
+  const refusals: string[] = [];
   const work = new Set<Promise<void>>();
   const requests = createListWatch<CertificateRequest>({
     client,
@@ -140,6 +143,7 @@ export async function startFakeIssuer(options: {
     behaviour: options.behaviour ?? wellBehaved,
     ca: options.ca ?? (await createTestCa()),
     seen,
+    refusals,
     async close() {
       await requests.close();
       await Promise.allSettled(work);
@@ -156,19 +160,33 @@ export async function startFakeIssuer(options: {
         keys: { ...generateEcKey(), publicKey },
         ...change,
       });
-    for (const status of await issuer.behaviour(request, sign, issuer.ca)) {
-      const encoded = Object.fromEntries(
-        Object.entries(status).map(([field, value]) => [
-          field,
-          field === 'certificate' || field === 'ca' ? Buffer.from(value as string).toString('base64') : value,
-        ]),
-      );
-      await client.patch(
-        CERTIFICATE_REQUEST,
-        { namespace, name: request.metadata.name },
-        { status: encoded },
-        { as: 'merge', subresource: 'status' },
-      );
+    for (const status of await issuer.behaviour(request, sign, issuer.ca)) await write(request.metadata.name, status);
+  }
+
+  /** An approver may write at the same time: its condition stays as it is. */
+  async function write(name: string, status: FakeStatus): Promise<void> {
+    const base64 = (text: string) => Buffer.from(text).toString('base64');
+    for (let attempt = 0; ; attempt += 1) {
+      const { status: present } = await client.get<CertificateRequest>(CERTIFICATE_REQUEST, { namespace, name });
+      const kept = present?.conditions?.filter(({ type }) => type === 'Approved') ?? [];
+      const added = (status.conditions ?? []).filter(({ type }) => !kept.some((one) => one.type === type));
+      const next = {
+        conditions: [...kept, ...added],
+        ...(status.certificate === undefined ? {} : { certificate: base64(status.certificate) }),
+        ...(status.ca === undefined ? {} : { ca: base64(status.ca) }),
+        ...(status.failureTime === undefined ? {} : { failureTime: status.failureTime }),
+      };
+      try {
+        await client.patch(
+          CERTIFICATE_REQUEST,
+          { namespace, name },
+          { status: next },
+          { as: 'merge', subresource: 'status' },
+        );
+        return;
+      } catch (error) {
+        if (attempt === 5 || (error instanceof KubeError && error.code === 'not-found')) throw error;
+      }
     }
   }
 
@@ -176,7 +194,7 @@ export async function startFakeIssuer(options: {
     if (request.spec.issuerRef.group !== group || seen.has(request.metadata.name)) return;
     seen.add(request.metadata.name);
     // A request that is deleted meanwhile cannot be answered.
-    const one = answer(request).catch(() => undefined);
+    const one = answer(request).catch((error: unknown) => void refusals.push(String(error)));
     work.add(one);
     void one.finally(() => work.delete(one));
   }
