@@ -20,7 +20,7 @@ import { fs, path as paths } from './node.ts';
 import { readCaCert, readToken } from './prepare.ts';
 import { createProcessLogs, runWithSignals } from './process.ts';
 
-export interface BootstrapRun {
+interface BootstrapRun {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly launcher: LauncherVersion;
@@ -70,7 +70,7 @@ export async function bootstrapMain(argv: readonly string[], launcher: LauncherV
  * Errors: `options_invalid`, `token_unreadable`, `ca_invalid`, `control_plane_untrusted`, `control_plane_unreachable`, `bootstrap_refused`,
  * `envoy_not_found`, `envoy_unusable`.
  */
-export async function writeBootstrap(options: DataplaneOptions, run: BootstrapRun): Promise<string> {
+async function writeBootstrap(options: DataplaneOptions, run: BootstrapRun): Promise<string> {
   const { configDir, mesh, name } = options;
   if (configDir === '')
     throw new DataplaneError('options_invalid', 'write the bootstrap: no folder is named; give --config-dir');

@@ -28,7 +28,7 @@ export const LARGEST_UID = 4_294_967_294;
  * `22,8000-8100` as ranges, sorted and merged, so that they never overlap; empty text is an empty list. `undefined` when a part is not a number
  * or range between `least` and `most`.
  */
-export function parseRanges(text: string, least: number, most: number): readonly NumberRange[] | undefined {
+function parseRanges(text: string, least: number, most: number): readonly NumberRange[] | undefined {
   const ranges: NumberRange[] = [];
   for (const part of partsOf(text)) {
     const [, first, last = first] = /^(\d{1,10})(?:-(\d{1,10}))?$/.exec(part) ?? [];
