@@ -13,7 +13,7 @@ import {
   type Service,
 } from '../k8s/api/core-kinds.ts';
 import { createListWatch } from '../k8s/api/create-list-watch.ts';
-import { createEventRecorder } from '../k8s/api/events.ts';
+import type { EventRecorder } from '../k8s/api/events.ts';
 import type { ListWatch } from '../k8s/api/list-watch.ts';
 import type { KubeObject, ResourceType } from '../k8s/api/object.ts';
 import { reviewToken } from '../k8s/api/token-review.ts';
@@ -42,17 +42,15 @@ export interface KubernetesProxies {
   close(): Promise<void>;
 }
 
-/** Source of Events in `kubectl describe`. */
-const COMPONENT = 'weft-control-plane';
-
 /** Resolves when Services and Dataplanes have been listed once. Throws `KubeError` when one cannot be. */
 export async function openKubernetesProxies(options: {
   readonly client: KubeClient;
   readonly config: ControlPlaneConfig;
+  readonly events: EventRecorder;
   readonly clock: Clock;
   readonly log: Logger;
 }): Promise<KubernetesProxies> {
-  const { client, config, clock, log } = options;
+  const { client, config, events, clock, log } = options;
   const { systemNamespace } = config.store.kubernetes;
   const { controllersConcurrency, injector } = config.runtime.kubernetes;
   const closing = new AbortController();
@@ -103,7 +101,6 @@ export async function openKubernetesProxies(options: {
     },
 
     async lead(watcher, signal) {
-      const events = createEventRecorder({ client, component: COMPONENT, clock, log: log.named('events') });
       const nodes = injector.nodeLabelsToCopy.length === 0 ? {} : { nodes: watch<Node>(NODE, signal, slimNode) };
       await runPodController({
         client,
@@ -127,7 +124,6 @@ export async function openKubernetesProxies(options: {
         log: log.named('controllers'),
         signal,
       });
-      await events.close();
     },
 
     async close() {

@@ -116,7 +116,7 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
       return { store, election };
     },
     async openProxies() {
-      proxies = await openKubernetesProxies({ client, config, clock, log });
+      proxies = await openKubernetesProxies({ client, config, events: recorder, clock, log });
       return proxies;
     },
     caDependencies: { certManager },
@@ -132,7 +132,6 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
       };
     },
     async lead({ identity, watcher }, signal) {
-      // Controllers: runPodController({ ... }) goes here too.
       await Promise.all([
         webhooks?.lead(signal),
         proxies?.lead(watcher, signal),

@@ -63,13 +63,6 @@ export function controlPlanePermissions(): readonly Permission[] {
     },
     {
       scope: 'cluster',
-      group: 'discovery.k8s.io',
-      resources: ['endpointslices'],
-      verbs: READ,
-      use: 'controllers: endpoints of headless Services',
-    },
-    {
-      scope: 'cluster',
       group: '',
       resources: ['events'],
       verbs: ['create', 'patch'],

@@ -54,8 +54,8 @@ export interface EnvoyOptions {
   readonly cpAddress: string;
   /** PEM. */
   readonly caCert: string;
-  /** A whole resource with type, mesh and name. */
-  readonly dataplane: Readonly<Record<string, unknown>>;
+  /** A whole resource with type, mesh and name. Absent: the control plane has it; `flags` say `mesh` and `name`. */
+  readonly dataplane?: Readonly<Record<string, unknown>>;
   readonly token?: string;
   /** Default: `testEnvoy`'s. */
   readonly binaryPath?: string;
@@ -82,13 +82,13 @@ export interface TestEnvoy extends AsyncDisposable {
 export function startEnvoy(options: EnvoyOptions): TestEnvoy {
   const workdir = mkdtempSync(join(tmpdir(), 'weft-test-'));
   const resource = join(workdir, 'dataplane.json');
-  writeFileSync(resource, JSON.stringify(options.dataplane));
+  if (options.dataplane !== undefined) writeFileSync(resource, JSON.stringify(options.dataplane));
   const lines: string[] = [];
   const write = (line: string) => void lines.push(line);
   const drain = new AbortController();
   const flags = {
     'cp-address': options.cpAddress,
-    'dataplane-file': resource,
+    ...(options.dataplane && { 'dataplane-file': resource }),
     'config-dir': workdir,
     'readiness-port': '0',
     'drain-time': options.drainTime ?? '0s',

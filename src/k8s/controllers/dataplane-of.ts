@@ -79,7 +79,7 @@ export function meshOfPod(pod: Pod, namespace: Namespace | undefined): string {
 }
 
 /** Only Pods that the injector marked. Throws `AnnotationError`. */
-export function isInjected({ metadata: { annotations } }: Pod): boolean {
+function isInjected({ metadata: { annotations } }: Pod): boolean {
   return flagAnnotation(annotations, INJECTED) === true;
 }
 

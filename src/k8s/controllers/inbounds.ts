@@ -9,7 +9,7 @@ import { workloadName } from './workload-name.ts';
 type Tags = Readonly<Record<string, string>>;
 
 /** Port of an inbound that stands for "this workload has no Service"; nothing listens there. Source: Kuma 2.11 `TCPPortReserved`. */
-export const NO_SERVICE_PORT = 49151;
+const NO_SERVICE_PORT = 49151;
 const INSTANCE_TAG = 'kuma.io/instance';
 const NAMESPACE_TAG = 'k8s.kuma.io/namespace';
 
