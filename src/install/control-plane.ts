@@ -31,7 +31,7 @@ import {
 import { webhookConfigurations } from './webhook-configurations.ts';
 
 /** Name of the Deployment, the Service, the ServiceAccount and all that belongs to them. */
-export const CONTROL_PLANE = 'weft-control-plane';
+const CONTROL_PLANE = 'weft-control-plane';
 
 /** One object with its place in the chart. The order is the one they are applied in. */
 export interface NamedTemplate {

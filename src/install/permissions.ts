@@ -22,44 +22,70 @@ export interface Permission {
   readonly use: string;
 }
 
-const READ = ['get', 'list', 'watch'] as const;
-const WRITE = ['create', 'update', 'patch', 'delete'] as const;
-
-/** Kinds whose objects the control plane makes itself, beside insights and its own records. */
-const MADE_HERE = ['Mesh', 'Dataplane', 'Zone'];
+/** How a live view is kept: `createListWatch`. */
+const FOLLOW = ['list', 'watch'] as const;
 
 /** Every permission, in a stable order. */
 export function controlPlanePermissions(): readonly Permission[] {
   const kinds = [...coreKinds, ...policyKinds].filter(hasObject);
-  const made = kinds.filter((kind) => kind.readOnly || kind.internal || MADE_HERE.includes(kind.type));
+  const insights = kinds.filter((kind) => kind.readOnly && !kind.internal);
+  const records = kinds.filter((kind) => kind.internal);
   return [
     {
       scope: 'cluster',
-      group: 'kuma.io',
+      group: KUMA_GROUP,
       resources: plurals(kinds),
-      verbs: READ,
-      use: 'store: meshes, proxies and policies are read and watched',
+      verbs: FOLLOW,
+      use: 'store: meshes, proxies and policies are followed',
     },
     {
       scope: 'cluster',
-      group: 'kuma.io',
-      resources: plurals(made),
-      verbs: WRITE,
-      use: 'store and controllers: the Mesh `default`, Dataplanes of Pods, insights, sealed leaves',
+      group: KUMA_GROUP,
+      resources: ['containerpatches', 'meshes'],
+      verbs: ['get'],
+      use: 'webhooks and injector: what is there at this moment',
     },
     {
       scope: 'cluster',
-      group: 'kuma.io',
-      resources: plurals(kinds).map((plural) => `${plural}/status`),
-      verbs: ['update', 'patch'],
-      use: 'store and controllers: conditions of a Mesh, insights',
+      group: KUMA_GROUP,
+      resources: ['meshes'],
+      verbs: ['create'],
+      use: 'store: the Mesh `default` at the first start',
+    },
+    {
+      scope: 'cluster',
+      group: KUMA_GROUP,
+      resources: ['meshes/status'],
+      verbs: ['patch'],
+      use: 'controllers: conditions of a Mesh',
+    },
+    {
+      scope: 'cluster',
+      group: KUMA_GROUP,
+      resources: ['dataplanes'],
+      verbs: ['create', 'update', 'delete'],
+      use: 'controllers: Dataplanes of Pods',
+    },
+    {
+      scope: 'cluster',
+      group: KUMA_GROUP,
+      resources: plurals([...insights, ...records]),
+      verbs: ['create', 'patch', 'delete'],
+      use: 'store: insights, and sealed leaves, by which a restart issues nothing anew',
     },
     {
       scope: 'cluster',
       group: '',
-      resources: ['namespaces', 'nodes', 'pods', 'services'],
-      verbs: READ,
-      use: 'controllers: Dataplanes out of Pods, outbounds out of Services; injector: labels of a namespace, topology of a node',
+      resources: ['nodes', 'pods', 'services'],
+      verbs: FOLLOW,
+      use: 'controllers: Dataplanes out of Pods, outbounds out of Services, topology of Nodes',
+    },
+    {
+      scope: 'cluster',
+      group: '',
+      resources: ['namespaces'],
+      verbs: ['get', ...FOLLOW],
+      use: 'injector and controllers: mesh and labels of a Namespace',
     },
     {
       scope: 'cluster',
@@ -79,38 +105,35 @@ export function controlPlanePermissions(): readonly Permission[] {
       scope: 'cluster',
       group: 'cert-manager.io',
       resources: ['clusterissuers'],
-      verbs: READ,
+      verbs: FOLLOW,
       use: 'certmanager backend: is the issuer there and ready',
     },
-    {
-      scope: 'cluster',
-      group: 'admissionregistration.k8s.io',
-      resources: ['mutatingwebhookconfigurations'],
-      names: [MUTATING_CONFIGURATION],
-      verbs: [...READ, 'update', 'patch'],
-      use: 'webhooks: the CA of their certificate is written into our own configuration',
-    },
-    {
-      scope: 'cluster',
-      group: 'admissionregistration.k8s.io',
-      resources: ['validatingwebhookconfigurations'],
-      names: [VALIDATING_CONFIGURATION],
-      verbs: [...READ, 'update', 'patch'],
-      use: 'webhooks: the CA of their certificate is written into our own configuration',
-    },
+    ...[
+      ['mutatingwebhookconfigurations', MUTATING_CONFIGURATION] as const,
+      ['validatingwebhookconfigurations', VALIDATING_CONFIGURATION] as const,
+    ].map(
+      ([resource, name]): Permission => ({
+        scope: 'cluster',
+        group: 'admissionregistration.k8s.io',
+        resources: [resource],
+        names: [name],
+        verbs: ['get', ...FOLLOW, 'patch'],
+        use: 'webhooks: the CA of their certificate is kept right in our own configuration',
+      }),
+    ),
     {
       scope: 'system',
       group: '',
       resources: ['secrets'],
-      verbs: [...READ, ...WRITE],
-      use: 'store: Secrets and GlobalSecrets of a mesh, listed and watched by their type only; webhooks: their certificate; leaf sealing key',
+      verbs: ['get', ...FOLLOW, 'create', 'update'],
+      use: 'store: Secrets of meshes, followed by their type only; webhooks: their certificate; leaf sealing key',
     },
     {
       scope: 'system',
       group: '',
       resources: ['configmaps'],
-      verbs: [...READ, ...WRITE],
-      use: 'store: settings that control planes share',
+      verbs: [...FOLLOW, 'create'],
+      use: 'store: settings that control planes share, such as the cluster id',
     },
     {
       scope: 'system',
@@ -123,14 +146,14 @@ export function controlPlanePermissions(): readonly Permission[] {
       scope: 'system',
       group: 'cert-manager.io',
       resources: ['certificaterequests'],
-      verbs: [...READ, 'create', 'delete', 'deletecollection'],
-      use: 'certmanager backend: one request for each leaf, deleted when it is answered; sweep at start',
+      verbs: [...FOLLOW, 'create', 'delete'],
+      use: 'certmanager backend: one request for each leaf, deleted when it is answered; swept at start and on a timer',
     },
     {
       scope: 'system',
       group: 'cert-manager.io',
       resources: ['issuers'],
-      verbs: READ,
+      verbs: FOLLOW,
       use: 'certmanager backend: is the issuer there and ready',
     },
   ];
