@@ -30,6 +30,9 @@ const kinds = [...coreKinds, ...policyKinds];
 /** Rights that this test makes use of only sometimes or never, each with the code that does. */
 const USED_ELSEWHERE: Readonly<Record<Right, string>> = {
   'cluster kuma.io/dataplanes update': 'src/k8s/controllers/dataplane-writer.ts: a Pod or its Services changed',
+  'cluster kuma.io/dataplaneinsights patch': 'src/insights/dataplane-insight.ts: the proxy took something new',
+  'cluster kuma.io/meshinsights patch': 'src/insights/aggregate.ts: the counts changed',
+  'cluster kuma.io/serviceinsights patch': 'src/insights/aggregate.ts: the counts changed',
   'cluster kuma.io/dataplaneinsights delete': 'src/insights/dataplane-insight.ts: before garbage collection does it',
   'cluster kuma.io/serviceinsights delete': 'src/insights/aggregate.ts: the last proxy of the mesh is gone',
   'cluster core/events patch': 'src/k8s/api/events.ts: the same Event once more',
@@ -134,7 +137,12 @@ describe.skipIf(missing !== undefined)(
         },
       );
       await eventually('Mesh default', () => get('mesh', 'default'), 30_000);
-      await apply(mesh('default', 'Issuer', 'issuer'), mesh('broken', 'ClusterIssuer', 'nothing'));
+      await apply(mesh('default', 'Issuer', 'issuer'), mesh('broken', 'ClusterIssuer', 'nothing'), builtinMesh());
+      await eventually(
+        'the CA of the mesh whose CA is ours',
+        () => get('secret', 'ours.ca-builtin-cert-ca', '-n', SYSTEM),
+        30_000,
+      );
 
       await apply({
         apiVersion: 'v1',
@@ -240,7 +248,7 @@ describe.skipIf(missing !== undefined)(
         },
         60_000,
       );
-      await cluster.kubectl('delete', 'mesh', 'broken');
+      await cluster.kubectl('delete', 'mesh', 'broken', 'ours');
 
       expect(rightsUsed(cluster.audit!.events(), USER).refused).toEqual([]);
     }, 300_000);
@@ -284,6 +292,11 @@ describe.skipIf(missing !== undefined)(
         metadata: { name },
         ...{ spec: { mtls: { enabledBackend: 'ca', backends: [backend] } } },
       };
+    }
+
+    function builtinMesh(): KubeObject {
+      const mtls = { enabledBackend: 'ca', backends: [{ name: 'ca', type: 'builtin' }] };
+      return { apiVersion: 'kuma.io/v1alpha1', kind: 'Mesh', metadata: { name: 'ours' }, ...{ spec: { mtls } } };
     }
 
     function service(name: string, spec: object): KubeObject {
