@@ -96,6 +96,7 @@ export interface TrustedRoot {
   /** SHA-256, upper-case hex with colons. */
   readonly fingerprint: string;
   /** Epoch ms. */
+  readonly notBefore: number;
   readonly notAfter: number;
   /** False: the backend has another one by now; it stays until the last leaf under it is gone. */
   readonly current: boolean;

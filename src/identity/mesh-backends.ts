@@ -327,6 +327,7 @@ function rootOf(der: Buffer, current: boolean): TrustedRoot {
   return {
     subject: node.subject.split('\n').reverse().join(','),
     fingerprint: node.fingerprint256,
+    notBefore: node.validFromDate.getTime(),
     notAfter: node.validToDate.getTime(),
     current,
   };

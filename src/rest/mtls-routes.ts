@@ -29,6 +29,10 @@ function backendJson({ since, roots, ...state }: BackendState): object {
   return {
     ...state,
     since: new Date(since).toISOString(),
-    roots: roots.map((root) => ({ ...root, notAfter: new Date(root.notAfter).toISOString() })),
+    roots: roots.map((root) => ({
+      ...root,
+      notBefore: new Date(root.notBefore).toISOString(),
+      notAfter: new Date(root.notAfter).toISOString(),
+    })),
   };
 }

@@ -12,8 +12,8 @@ const BACKENDS = [
     fix: 'kind: CertificateRequestPolicy\n',
     since: Date.UTC(2026, 0, 1),
     roots: [
-      { subject: 'CN=new', fingerprint: 'AB:CD', notAfter: Date.UTC(2030, 0, 1), current: true },
-      { subject: 'CN=old', fingerprint: 'EF:01', notAfter: Date.UTC(2029, 0, 1), current: false },
+      { subject: 'CN=new', fingerprint: 'AB:CD', notBefore: 0, notAfter: Date.UTC(2030, 0, 1), current: true },
+      { subject: 'CN=old', fingerprint: 'EF:01', notBefore: 0, notAfter: Date.UTC(2029, 0, 1), current: false },
     ],
   },
 ];

@@ -16,7 +16,7 @@ const backend = (change: Partial<MeshBackendState> = {}): MeshBackendState => ({
   reason: 'Ready',
   message: 'leaf certificates are issued',
   since: SINCE,
-  roots: [{ subject: 'CN=ca', fingerprint: 'AA', notAfter: SINCE, current: true }],
+  roots: [{ subject: 'CN=ca', fingerprint: 'AA', notBefore: SINCE, notAfter: SINCE, current: true }],
   ...change,
 });
 const broken = backend({ state: 'Failing', reason: 'IssuerNotFound', message: 'create it', fix: 'kind: Issuer' });
@@ -93,7 +93,15 @@ describe('the status of a Mesh', () => {
           {
             ...backend(),
             since: '2026-01-01T00:00:00Z',
-            roots: [{ subject: 'CN=ca', fingerprint: 'AA', notAfter: '2026-01-01T00:00:00Z', current: true }],
+            roots: [
+              {
+                subject: 'CN=ca',
+                fingerprint: 'AA',
+                notBefore: '2026-01-01T00:00:00Z',
+                notAfter: '2026-01-01T00:00:00Z',
+                current: true,
+              },
+            ],
           },
           expect.objectContaining({ state: 'Failing', fix: 'kind: Issuer' }),
         ],

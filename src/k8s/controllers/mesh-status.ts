@@ -23,6 +23,7 @@ export interface MeshBackendState {
     readonly subject: string;
     readonly fingerprint: string;
     /** Epoch ms. */
+    readonly notBefore: number;
     readonly notAfter: number;
     readonly current: boolean;
   }[];
@@ -156,7 +157,11 @@ function backendStatus({ since, roots, ...state }: MeshBackendState): object {
   return {
     ...state,
     since: secondsText(since),
-    roots: roots.map((root) => ({ ...root, notAfter: secondsText(root.notAfter) })),
+    roots: roots.map((root) => ({
+      ...root,
+      notBefore: secondsText(root.notBefore),
+      notAfter: secondsText(root.notAfter),
+    })),
   };
 }
 
