@@ -179,6 +179,12 @@ export const CHECKS = {
       'Every connected proxy of a mesh with mTLS has a valid leaf with more than `--leaf-expires-in` left (15 % of its life when not given).',
     bad: 'Leaves are renewed with 20 to 30 % of their life left. Later means that renewal does not work.',
   },
+  'backend-ready': {
+    group: 'cas',
+    about:
+      'Every CA backend of a Mesh issues certificates, as the control plane says: `status.mtls` of the Mesh, `weft inspect mesh`.',
+    bad: 'The message says what is in the way, and the hint what mends it. Leaves in use stay; the backend that issues is a failure, another one a warning.',
+  },
   'ca-valid': {
     group: 'cas',
     about:

@@ -1,7 +1,6 @@
 /** Asks a cluster for everything that `weft check` judges. Reads only, but for one dry run, and requests of `--issue`. */
 import type { KubeClient } from '../../k8s/api/client.ts';
 import { KubeError } from '../../k8s/api/client.ts';
-import { SECRET } from '../../k8s/api/core-kinds.ts';
 import { CUSTOM_RESOURCE_DEFINITION, crds } from '../../k8s/api/crds.ts';
 import type { KubeObject, ResourceType } from '../../k8s/api/object.ts';
 import { policyKinds } from '../../policies/index.ts';
@@ -10,15 +9,8 @@ import { coreKinds } from '../../resources/kinds/index.ts';
 import type { MeshSpec } from '../../resources/kinds/mesh.ts';
 import type { ClockReading, NodeClock } from './api-server.ts';
 import { ask } from './ask.ts';
-import {
-  type BackendEntry,
-  backendsOf,
-  issuerRefOf,
-  type MeshEntry,
-  mtlsMeshesOf,
-  readCa,
-  type SecretReader,
-} from './backends.ts';
+import { type BackendEntry, backendsOf, issuerRefOf, type MeshEntry, mtlsMeshesOf } from './backends.ts';
+import type { BackendReport } from './cas.ts';
 import { CERT_MANAGER_CRDS, CONTROLLER_LABEL } from './cert-manager.ts';
 import { CONTROL_PLANE } from './control-plane.ts';
 import type { ExpectedCrd } from './crds.ts';
@@ -37,7 +29,6 @@ import {
   MESHES,
   type MeshObject,
   SERVICE_ACCOUNTS,
-  type SecretObject,
 } from './kube-objects.ts';
 import type { ClusterFacts, KubernetesFacts } from './kubernetes-facts.ts';
 import type { ProxyState } from './proxies.ts';
@@ -122,10 +113,7 @@ async function gatherCluster(options: GatherOptions, now: number): Promise<Clust
     ask(client.get<Deployment>(DEPLOYMENTS, { namespace, name: CONTROL_PLANE }, { signal })),
   ]);
   const backends = backendsOf(factValue(meshes) ?? []);
-  const [issuers, cas] = await Promise.all([
-    gatherIssuers(options, backends, controllers),
-    Promise.all(backends.map((backend) => readCa(backend, secretReader(options)))),
-  ]);
+  const issuers = await gatherIssuers(options, backends, controllers);
   return {
     rights: { caller, controlPlaneUser, controlPlane, tooMuch },
     crds: definitions,
@@ -145,8 +133,14 @@ async function gatherCluster(options: GatherOptions, now: number): Promise<Clust
       now,
       inspect: 'kubectl get dataplaneinsights -A',
     },
-    cas,
-    caThreshold: options.caThreshold,
+    backends: (factValue(meshes) ?? [])
+      .filter(({ spec }) => (spec.mtls?.backends ?? []).length > 0)
+      .map(({ name, reports }) => ({
+        mesh: name,
+        backends: reports === undefined ? UNREPORTED : known(reports),
+        threshold: options.caThreshold,
+        now,
+      })),
   };
 }
 
@@ -178,9 +172,17 @@ function expectedDefinitions(): readonly ExpectedCrd[] {
   }));
 }
 
-async function listMeshes({ client, signal }: GatherOptions): Promise<readonly MeshEntry[]> {
+const UNREPORTED = { state: 'failed', reason: 'no control plane has said so yet' } as const;
+
+type ReportedMesh = MeshEntry & { readonly reports: readonly BackendReport[] | undefined };
+
+async function listMeshes({ client, signal }: GatherOptions): Promise<readonly ReportedMesh[]> {
   const meshes = await listAll<MeshObject>(client, MESHES, signal);
-  return meshes.map(({ metadata, spec }) => ({ name: metadata.name, spec: (spec ?? {}) as MeshSpec }));
+  return meshes.map(({ metadata, spec, status }) => ({
+    name: metadata.name,
+    spec: (spec ?? {}) as MeshSpec,
+    reports: status?.mtls?.backends,
+  }));
 }
 
 async function listProxies({ client, namespace, signal }: GatherOptions): Promise<readonly ProxyState[]> {
@@ -335,19 +337,6 @@ async function reviewApprover(options: GatherOptions, ref: IssuerRef, approver: 
   );
   if (answers.state !== 'known') return answers;
   return known({ user: approver.value, allowed: answers.value.some(({ allowed }) => allowed) });
-}
-
-/** Secrets of meshes in the system namespace; only those of our own types. */
-function secretReader({ client, namespace, signal }: GatherOptions): SecretReader {
-  return async (_mesh, name) => {
-    const secret = await ask(client.get<SecretObject>(SECRET, { namespace, name }, { signal }));
-    if (secret.state !== 'known') return secret;
-    const value = secret.value.data?.['value'];
-    if (value === undefined || secret.value.type?.startsWith('system.kuma.io/') !== true) {
-      return { state: 'failed', reason: `Secret ${name} is not of type system.kuma.io/secret` };
-    }
-    return known(Buffer.from(value, 'base64'));
-  };
 }
 
 /** Those of the named objects that are there. */

@@ -1,13 +1,14 @@
 /** Asks the REST API of a control plane for everything that `weft check` judges there. Reads only. */
 import type { DataplaneInsightSpec } from '../../resources/kinds/dataplane-insight.ts';
 import type { MeshSpec } from '../../resources/kinds/mesh.ts';
-import { asJson, asText, fetchJson } from '../api/answers.ts';
+import { asJson, asList, asText, fetchJson } from '../api/answers.ts';
 import type { ApiClient } from '../api/client.ts';
 import { fetchList } from '../api/lists.ts';
 import type { CliIo } from '../io.ts';
 import { ask } from './ask.ts';
-import { backendsOf, type MeshEntry, mtlsMeshesOf, readCa } from './backends.ts';
-import { type Fact, factValue, known } from './fact.ts';
+import { type MeshEntry, mtlsMeshesOf } from './backends.ts';
+import type { BackendReport } from './cas.ts';
+import { factValue, known } from './fact.ts';
 import type { ProxyState } from './proxies.ts';
 import type { Threshold } from './threshold.ts';
 import type { UniversalFacts } from './universal-facts.ts';
@@ -37,11 +38,6 @@ export async function gatherUniversal(options: UniversalOptions): Promise<Univer
   if (found === undefined) return { ...head, plane: undefined };
   const [meshes, proxies] = await Promise.all([ask(listMeshes(client, io)), ask(listProxies(client, io))]);
   const entries = factValue(meshes) ?? [];
-  const readSecret = async (mesh: string, name: string): Promise<Fact<Buffer>> => {
-    const path = ['meshes', mesh, 'secrets', name];
-    const secret = await ask(fetchJson(client, { method: 'GET', path, doing: `get Secret ${name}` }));
-    return secret.state === 'known' ? known(Buffer.from(asText(secret.value['data']), 'base64')) : secret;
-  };
   return {
     ...head,
     plane: {
@@ -52,10 +48,24 @@ export async function gatherUniversal(options: UniversalOptions): Promise<Univer
         now,
         inspect: 'weft inspect dataplanes',
       },
-      cas: await Promise.all(backendsOf(entries).map((backend) => readCa(backend, readSecret))),
-      caThreshold,
+      backends: await Promise.all(
+        entries
+          .filter(({ spec }) => (spec.mtls?.backends ?? []).length > 0)
+          .map(async ({ name }) => ({
+            mesh: name,
+            backends: await ask(listBackends(client, name)),
+            threshold: caThreshold,
+            now,
+          })),
+      ),
     },
   };
+}
+
+async function listBackends(client: ApiClient, mesh: string): Promise<readonly BackendReport[]> {
+  const path = ['meshes', mesh, '_mtls'];
+  const state = await fetchJson(client, { method: 'GET', path, doing: `ask for the backends of mesh ${mesh}` });
+  return asList(state['backends']) as readonly unknown[] as readonly BackendReport[];
 }
 
 async function readIndex(client: ApiClient): Promise<{ readonly version: string; readonly date: string | undefined }> {

@@ -60,7 +60,7 @@ function nameOf({ ref, namespace }: IssuerFacts): string {
 }
 
 /** Which kinds need no namespace: cert-manager's own, and by the habit of other groups `...ClusterIssuer`. */
-export function isClusterScoped({ kind }: IssuerRef): boolean {
+function isClusterScoped({ kind }: IssuerRef): boolean {
   return kind.endsWith('ClusterIssuer');
 }
 

@@ -1,5 +1,7 @@
 /** Kubernetes objects, as far as `weft check` reads them. */
+
 import type { Condition, KubeObject, ResourceType } from '../../k8s/api/object.ts';
+import type { BackendReport } from './cas.ts';
 
 export interface Crd extends KubeObject {
   readonly spec: {
@@ -69,7 +71,7 @@ export interface MeshObject extends KubeObject {
       }[];
     };
   };
-  readonly status?: { readonly conditions?: readonly Condition[] };
+  readonly status?: { readonly mtls?: { readonly backends?: readonly BackendReport[] } };
 }
 
 export interface Lease extends KubeObject {

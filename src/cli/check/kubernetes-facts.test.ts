@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { DataplaneInsightSpec } from '../../resources/kinds/dataplane-insight.ts';
+import type { BackendReport } from './cas.ts';
 import type { CheckId } from './catalogue.ts';
 import { ABSENT, type Fact, known } from './fact.ts';
 import type { Outcome } from './finding.ts';
@@ -92,16 +93,23 @@ const cluster: ClusterFacts = {
     now: NOW,
     inspect: 'inspect',
   },
-  cas: [
+  backends: [
     {
       mesh: 'default',
-      backend: 'certmanager-1',
-      type: 'certmanager',
-      enabled: true,
-      certificates: known([{ subject: 'CN=ca', notBefore: NOW - DAY, notAfter: NOW + 365 * DAY }]),
+      backends: known([
+        {
+          name: 'certmanager-1',
+          enabled: true,
+          state: 'Ready',
+          roots: [
+            { subject: 'CN=ca', notBefore: '2025-12-31T00:00:00Z', notAfter: '2027-01-01T00:00:00Z', current: true },
+          ],
+        },
+      ]),
+      threshold: CA_THRESHOLD,
+      now: NOW,
     },
   ],
-  caThreshold: CA_THRESHOLD,
 };
 
 const facts = (changes: Partial<ClusterFacts> = {}): KubernetesFacts => ({
@@ -124,15 +132,28 @@ const proxiesAre = (...all: readonly ProxyState[]): Partial<ClusterFacts> => ({
 const hooksAre = (changes: Partial<ClusterFacts['webhooks']>): Partial<ClusterFacts> => ({
   webhooks: { ...webhooks, ...changes },
 });
-const caEndsIn = (ms: number, enabled = true): Partial<ClusterFacts> => ({
-  cas: [
+const backendIs = (changes: Partial<BackendReport>): Partial<ClusterFacts> => ({
+  backends: [
     {
-      ...cluster.cas[0]!,
-      enabled,
-      certificates: known([{ subject: 'CN=ca', notBefore: NOW - 365 * DAY, notAfter: NOW + ms }]),
+      mesh: 'default',
+      backends: known([{ name: 'b', enabled: true, state: 'Ready', ...changes }]),
+      threshold: CA_THRESHOLD,
+      now: NOW,
     },
   ],
 });
+const caEndsIn = (ms: number, changes: Partial<BackendReport> = {}, current = true) =>
+  backendIs({
+    roots: [
+      {
+        subject: 'CN=ca',
+        notBefore: new Date(NOW - 365 * DAY).toISOString(),
+        notAfter: new Date(NOW + ms).toISOString(),
+        current,
+      },
+    ],
+    ...changes,
+  });
 
 describe('checkKubernetes', () => {
   it('finds nothing wrong with a good cluster', () => {
@@ -457,7 +478,22 @@ describe('checkKubernetes', () => {
       'have none',
     ],
     ['a CA near its end', caEndsIn(20 * DAY), 'ca-valid', 'fail', 'CN=ca expires in 20 days'],
-    ['a CA that nobody uses any more', caEndsIn(20 * DAY, false), 'ca-valid', 'warn', 'CN=ca'],
+    ['a CA that nobody uses any more', caEndsIn(20 * DAY, { enabled: false }), 'ca-valid', 'warn', 'CN=ca'],
+    [
+      'a backend that fails',
+      backendIs({ state: 'Failing', message: 'Issuer "x" does not exist' }),
+      'backend-ready',
+      'fail',
+      'does not exist',
+    ],
+    [
+      'one that fails and does not issue',
+      backendIs({ state: 'Failing', enabled: false, message: 'no' }),
+      'backend-ready',
+      'warn',
+      'no',
+    ],
+    ['one that starts', backendIs({ state: 'Starting' }), 'backend-ready', 'warn', 'Starting'],
     ['an expired CA', caEndsIn(-DAY * 3), 'ca-valid', 'fail', 'expired 3 days ago'],
   ];
 
@@ -466,6 +502,10 @@ describe('checkKubernetes', () => {
     expect(found).toHaveLength(1);
     expect(found[0]).toMatchObject({ outcome, message: expect.stringContaining(message) });
     if (outcome === 'fail') expect(found[0]?.hint, 'a failure has a hint').toBeTruthy();
+  });
+
+  it('is silent about a CA that only stays for old leaves', () => {
+    expect(checkKubernetes(facts(caEndsIn(DAY, {}, false))).filter(({ id }) => id === 'ca-valid')).toEqual([]);
   });
 
   it('names only some of many proxies', () => {

@@ -1,6 +1,6 @@
 import type { ApiServerFacts } from './api-server.ts';
 import { checkApiServer } from './api-server.ts';
-import { type CaFacts, checkCa } from './cas.ts';
+import { type BackendFacts, checkBackends } from './cas.ts';
 import { type CertManagerFacts, checkCertManager } from './cert-manager.ts';
 import { type ControlPlaneFacts, checkControlPlane } from './control-plane.ts';
 import { checkCrds, type ExpectedCrd } from './crds.ts';
@@ -10,7 +10,6 @@ import { checkIssuer, type IssuerFacts } from './issuers.ts';
 import type { Crd } from './kube-objects.ts';
 import { checkProxies, type ProxyFacts } from './proxies.ts';
 import { checkRights, type RightFacts } from './rights.ts';
-import type { Threshold } from './threshold.ts';
 import { checkWebhooks, type WebhookFacts } from './webhooks.ts';
 
 /** All that was gathered of a cluster. */
@@ -31,12 +30,11 @@ export interface ClusterFacts {
   readonly certManager: CertManagerFacts;
   readonly issuers: readonly IssuerFacts[];
   readonly proxies: ProxyFacts;
-  readonly cas: readonly CaFacts[];
-  readonly caThreshold: Threshold;
+  readonly backends: readonly BackendFacts[];
 }
 
 /** Every finding about a cluster. Pure. */
-export function checkKubernetes({ apiServer, cluster, now }: KubernetesFacts): Finding[] {
+export function checkKubernetes({ apiServer, cluster }: KubernetesFacts): Finding[] {
   if (cluster === undefined) return checkApiServer(apiServer);
   return [
     ...checkApiServer(apiServer),
@@ -47,6 +45,6 @@ export function checkKubernetes({ apiServer, cluster, now }: KubernetesFacts): F
     ...checkCertManager(cluster.certManager),
     ...cluster.issuers.flatMap(checkIssuer),
     ...checkProxies(cluster.proxies),
-    ...cluster.cas.map((ca) => checkCa(ca, cluster.caThreshold, now)),
+    ...cluster.backends.flatMap(checkBackends),
   ];
 }

@@ -1,9 +1,8 @@
 import { type ClockReading, checkClock } from './api-server.ts';
-import { type CaFacts, checkCa } from './cas.ts';
+import { type BackendFacts, checkBackends } from './cas.ts';
 import { type Fact, factValue, whyUnknown } from './fact.ts';
 import { type Finding, finding, ok } from './finding.ts';
 import { checkProxies, type ProxyFacts } from './proxies.ts';
-import type { Threshold } from './threshold.ts';
 
 /** All that was gathered of a control plane through its REST API. */
 export interface UniversalFacts {
@@ -15,14 +14,12 @@ export interface UniversalFacts {
   /** Epoch ms by the control plane's clock, by this machine's when that could not be read. */
   readonly now: number;
   /** `undefined`: the API does not answer, so nothing else was asked. */
-  readonly plane:
-    | { readonly proxies: ProxyFacts; readonly cas: readonly CaFacts[]; readonly caThreshold: Threshold }
-    | undefined;
+  readonly plane: { readonly proxies: ProxyFacts; readonly backends: readonly BackendFacts[] } | undefined;
 }
 
 /** Every finding about a control plane. Pure. */
 export function checkUniversal(facts: UniversalFacts): Finding[] {
-  const { url, index, plane, now } = facts;
+  const { url, index, plane } = facts;
   const version = factValue(index)?.version;
   if (version === undefined || plane === undefined) {
     return [
@@ -40,6 +37,6 @@ export function checkUniversal(facts: UniversalFacts): Finding[] {
         }),
     checkClock(facts.clock),
     ...checkProxies(plane.proxies),
-    ...plane.cas.map((ca) => checkCa(ca, plane.caThreshold, now)),
+    ...plane.backends.flatMap(checkBackends),
   ];
 }

@@ -148,6 +148,22 @@ export function mesh(issuerRef: object, caCert?: string): KubeObject {
   };
 }
 
+/** Writes into the status of the Mesh what a control plane would: its backend issues, its CA ends in `leftMs` of a year. */
+export async function reportBackend(cluster: Cluster, leftMs: number): Promise<void> {
+  const at = (ms: number) => new Date(Date.now() + ms).toISOString();
+  const root = { subject: 'CN=ca', notBefore: at(leftMs - 31_536_000_000), notAfter: at(leftMs), current: true };
+  const status = { mtls: { backends: [{ name: 'certmanager-1', enabled: true, state: 'Ready', roots: [root] }] } };
+  await cluster.kubectl(
+    'patch',
+    'mesh',
+    'default',
+    '--subresource=status',
+    '--type=merge',
+    '-p',
+    JSON.stringify({ status }),
+  );
+}
+
 /** A Dataplane and its insight: connected, in sync, a leaf with `leftMs` of its hour left. */
 export function proxy(name: string, leftMs = 3_000_000, rejections: readonly object[] = []): readonly KubeObject[] {
   const metadata = { name, namespace: 'shop' };

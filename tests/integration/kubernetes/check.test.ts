@@ -11,10 +11,12 @@ import {
   mesh,
   NAMESPACE,
   proxy,
+  reportBackend,
   runCheck,
   startFakeWebhooks,
 } from './check-fixture.ts';
 
+const DAY_MS = 86_400_000;
 const missing = missingCluster('api');
 if (missing !== undefined && process.env['CI'] === 'true') throw new Error(missing);
 
@@ -82,6 +84,7 @@ describe.skipIf(missing !== undefined)(
         mesh({ name: 'my-ca-issuer' }, ca.pem),
         ...proxy('web-1'),
       );
+      await reportBackend(cluster, 300 * DAY_MS);
       await apply(cluster, ...webhooks.configurations());
       await cluster.kubectl(
         'wait',
@@ -192,6 +195,13 @@ describe.skipIf(missing !== undefined)(
       await apply(cluster, older);
       expect(await message('crds-version')).toContain('meshtrafficpermissions.kuma.io (no spec.from)');
       await apply(cluster, definition!);
+    });
+
+    it('sees a CA near its end', async () => {
+      await reportBackend(cluster, 20 * DAY_MS);
+      expect(await message('ca-valid')).toBe('CA CN=ca expires in 20 days');
+      expect((await check('--ca-expires-in', '10d')).outcomes['ca-valid']).toBe('ok');
+      await reportBackend(cluster, 300 * DAY_MS);
     });
 
     it('waits until it is good, and says for what', async () => {
