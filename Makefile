@@ -1,6 +1,6 @@
 # Weft. `make demo` runs the main job, `make test` passes the tests; both install what they need inside the project first.
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/node_modules/.bin:$(PATH)
-.PHONY: setup build demo cluster images test check bench clean help
+.PHONY: setup build demo demo-kubernetes cluster images test check bench clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,6 +14,10 @@ build: setup ## compile src/ to dist/, and bundle it for a fast start
 
 demo: build ## control plane, two services behind real Envoys, mTLS with rotation; Ctrl-C leaves nothing
 	@node dist/bin/weft.js up
+
+demo-kubernetes: build ## the same with real Pods and certificates from cert-manager, on a cluster of its own (root on Linux) or the one of KUBECONFIG
+	@[ -n "$$KUBECONFIG" ] || scripts/setup.sh cluster
+	@node tests/cluster/demo/main.ts
 
 cluster: setup ## a real Kubernetes with cert-manager on this machine until Ctrl-C; LEVEL=node (with Pods: root on Linux) or LEVEL=api
 	@scripts/setup.sh cluster

@@ -54,6 +54,8 @@ export interface DemoSummary {
   readonly requests: TrafficReport;
 }
 
+const LOOK_EVERY_MS = 250;
+
 /**
  * Runs the demo to its end; then no process and no file of it is left. `undefined`: told to stop before traffic began.
  * Errors: `DemoError`, `DataplaneError` (no Envoy).
@@ -95,6 +97,7 @@ export async function runDemo(options: DemoOptions, surroundings: DemoSurroundin
       rotations,
       lifetime,
       lifetimeMs,
+      lookEveryMs: LOOK_EVERY_MS,
       failed: mesh.failed,
       signal,
     });

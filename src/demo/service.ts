@@ -1,5 +1,7 @@
 /** The two programs of the demo. They know nothing of the mesh: `web` calls an address. */
 import { Agent, createServer, request, type Server } from 'node:http';
+import { aborted, waitFor } from '../lib/wait.ts';
+import { callHttp } from './api.ts';
 import { startTraffic, type Traffic, type TrafficReport } from './traffic.ts';
 import { trafficLine } from './view.ts';
 
@@ -65,12 +67,19 @@ export function createWebLoad(port: number, perSecond: number): WebLoad {
   };
 }
 
+/** Resolves when `api` has answered for the first time, or the signal has aborted: what fails before a mesh is up says nothing about it. */
+async function firstAnswer(port: number, signal: AbortSignal): Promise<void> {
+  const answers = () => callHttp(`http://127.0.0.1:${port}/fresh`, 'GET').then(({ status }) => status === 200);
+  while (!signal.aborted && !(await answers().catch(() => false))) await waitFor(RETRY_MS, signal);
+}
+
+const RETRY_MS = 200;
 const SAY_EVERY_MS = 10_000;
 
 /**
  * Runs `api <listen>` or `web <listen> <api> [requests per second]` until SIGTERM; resolves then. `listen` is a port of this machine only, or
- * `address:port`; `api` is a port of this machine or a URL. With a rate, `web` says every 10 s how its requests went.
- * Rejects for other arguments, and when the port is taken.
+ * `address:port`; `api` is a port of this machine or a URL. With a rate, `web` calls `api` by itself once that has answered, and says every 10 s
+ * how its requests went. Rejects for other arguments, and when the port is taken.
  */
 export async function runService(argv: readonly string[]): Promise<void> {
   const [role, listen = '', api = '', rate] = argv;
@@ -85,11 +94,13 @@ export async function runService(argv: readonly string[]): Promise<void> {
     server.once('error', reject);
     server.listen(Number(port), host, resolve);
   });
+  const stop = new AbortController();
+  process.once('SIGTERM', () => stop.abort());
   if (load !== undefined) {
-    load.restart();
+    void firstAnswer(Number(port), stop.signal).then(() => stop.signal.aborted || load.restart());
     setInterval(() => process.stdout.write(`${trafficLine(load.report())}\n`), SAY_EVERY_MS).unref();
   }
-  await new Promise<void>((resolve) => process.once('SIGTERM', () => resolve()));
+  await aborted(stop.signal);
   await load?.stop();
   // What is under way ends first: a Pod that goes must not cost a request.
   server.close();

@@ -16,12 +16,13 @@ export interface Watch {
   /** Life of a leaf: as people read it, and in ms. */
   readonly lifetime: string;
   readonly lifetimeMs: number;
+  /** Between two looks. */
+  readonly lookEveryMs: number;
   /** Rejects when the demo can't go on. */
   readonly failed: Promise<never>;
   readonly signal: AbortSignal;
 }
 
-const LOOK_EVERY_MS = 250;
 const REPORT_EVERY_MS = 10_000;
 /** Traffic after the last rotation, so that the last leaf is used too. */
 const AFTERMATH_MS = 1000;
@@ -53,7 +54,7 @@ export async function watchRotations(watch: Watch): Promise<'complete' | 'stoppe
       screen.line(`  ${trafficLine(traffic)}`);
       reportedAt = now;
     }
-    await waitFor(LOOK_EVERY_MS, signal);
+    await waitFor(watch.lookEveryMs, signal);
   }
   return 'stopped';
 }

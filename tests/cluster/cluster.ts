@@ -51,6 +51,8 @@ export interface Cluster extends AsyncDisposable {
   readonly ca: string;
   /** Undefined unless asked for. */
   readonly audit: AuditLog | undefined;
+  /** Path or name of the kubectl that goes with it. */
+  readonly kubectlProgram: string;
   /** kubectl as administrator: its standard output; throws with its standard error when it fails. */
   kubectl(...args: readonly string[]): Promise<string>;
   /** `kubectl apply -f -` with further arguments. */
@@ -148,6 +150,7 @@ async function start(
   };
   return {
     level,
+    kubectlProgram: binaries.program('kubectl'),
     kubeconfig,
     server,
     ca: credentials.ca,

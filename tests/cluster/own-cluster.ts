@@ -34,6 +34,7 @@ export async function connectOwnCluster(level: ClusterLevel): Promise<Cluster> {
   };
   return {
     level,
+    kubectlProgram: 'kubectl',
     kubeconfig: given,
     server,
     ca,
