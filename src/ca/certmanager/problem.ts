@@ -80,7 +80,7 @@ export function verdictProblem(
   }
 }
 
-export function notApproved(subject: Subject, waitedMs: number): CaError {
+function notApproved(subject: Subject, waitedMs: number): CaError {
   const external = subject.issuerRef.group !== CERT_MANAGER_GROUP;
   const remedy = external
     ? 'let cert-manager approve requests for this signer, with the ClusterRole below'

@@ -42,8 +42,8 @@ export interface Order {
   readonly issuerRef: IssuerRef;
 }
 
-/** What `find` needs to recognise a request for the same certificate. */
-export function orderHash({ uriSans, commonName = '', dnsNames, issuerRef }: Order): string {
+/** What recognises a request for the same certificate. */
+function orderHash({ uriSans, commonName = '', dnsNames, issuerRef }: Order): string {
   return contentHash(stableJson([uriSans, commonName, dnsNames, issuerRef]));
 }
 

@@ -46,8 +46,8 @@ const condition = (type: string, status: Condition['status'], reason: string, me
   lastTransitionTime: new Date().toISOString().replace(/\.\d+/, ''),
 });
 
-export const approved = () => condition('Approved', 'True', 'cert-manager.io', 'approved by a fake');
-export const ready = () => condition('Ready', 'True', 'Issued', 'signed by a fake');
+const approved = () => condition('Approved', 'True', 'cert-manager.io', 'approved by a fake');
+const ready = () => condition('Ready', 'True', 'Issued', 'signed by a fake');
 export const denied = (): FakeStatus => ({ conditions: [condition('Denied', 'True', 'Policy', 'not for you')] });
 export const invalid = (): FakeStatus => ({
   conditions: [condition('InvalidRequest', 'True', 'Policy', 'no such usage')],
