@@ -192,7 +192,11 @@ describe('inspect mesh', () => {
         {
           ...BACKENDS[0],
           since: '2026-01-01T00:00:00.000Z',
-          roots: BACKENDS[0]!.roots.map((root) => ({ ...root, notAfter: new Date(root.notAfter).toISOString() })),
+          roots: BACKENDS[0]!.roots.map((root) => ({
+            ...root,
+            notBefore: new Date(root.notBefore).toISOString(),
+            notAfter: new Date(root.notAfter).toISOString(),
+          })),
         },
       ],
     });
