@@ -44,6 +44,7 @@ const config = (conf: Record<string, unknown> = {}): BackendConfig => ({
 
 let api: FakeApiServer;
 let client: KubeClient;
+let issuerClient: KubeClient;
 let issuer: FakeIssuer;
 let manager: CertManager;
 let deps: CaDependencies;
@@ -76,7 +77,8 @@ function createManager(): CertManager {
 async function setUp(): Promise<void> {
   api = await startFakeApiServer();
   client = await connectKubernetes({ env: { KUBECONFIG: api.kubeconfig } });
-  issuer = await startFakeIssuer({ client, namespace: NAMESPACE, group: 'cert-manager.io' });
+  issuerClient = await connectKubernetes({ env: { KUBECONFIG: api.kubeconfig } });
+  issuer = await startFakeIssuer({ client: issuerClient, namespace: NAMESPACE, group: 'cert-manager.io' });
   api.put(ISSUERS, readyIssuer());
   api.put('/apis/kuma.io/v1alpha1/meshes', { metadata: { name: 'default' } });
   manager = createManager();
@@ -86,6 +88,7 @@ beforeEach(setUp);
 afterEach(async () => {
   await manager.close();
   await issuer.close();
+  await issuerClient.close();
   await client.close();
   await api.close();
 });
