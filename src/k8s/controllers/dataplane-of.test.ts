@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { DataplaneInbound, DataplaneSpec } from '../../resources/kinds/dataplane.ts';
 import type { MeshSpec } from '../../resources/kinds/mesh.ts';
 import type { Namespace, Pod, Service } from '../api/core-kinds.ts';
-import { type DataplaneContext, dataplaneOf, meshOfPod, type PodFacts } from './dataplane-of.ts';
+import { type DataplaneContext, dataplaneOf, type PodFacts } from './dataplane-of.ts';
 
 type Metadata = Partial<Pod['metadata']>;
 type PodParts = {
@@ -478,23 +478,5 @@ describe('dataplaneOf', () => {
   it('is called by its Pod alone in the system namespace', () => {
     const got = outcome({ pod: pod({ metadata: { namespace: 'kong-mesh-system', name: 'web' } }), services: [] });
     expect(got).toMatchObject({ dataplane: { meta: { name: 'web' } } });
-  });
-});
-
-describe('meshOfPod', () => {
-  const one = (labels?: Record<string, string>, annotations?: Record<string, string>) => ({
-    metadata: { name: 'x', ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) },
-  });
-  const M = 'kuma.io/mesh';
-  it.each<[string, Pod, Namespace | undefined, string]>([
-    ['nothing said', one(), one(), 'default'],
-    ['no namespace known', one(), undefined, 'default'],
-    ['Pod label', one({ [M]: 'a' }, { [M]: 'b' }), one({ [M]: 'c' }), 'a'],
-    ['Pod annotation', one({}, { [M]: 'b' }), one({ [M]: 'c' }), 'b'],
-    ['Namespace label', one(), one({ [M]: 'c' }, { [M]: 'd' }), 'c'],
-    ['Namespace annotation', one(), one({}, { [M]: 'd' }), 'd'],
-    ['empty label', one({ [M]: '' }), one({ [M]: 'c' }), 'c'],
-  ])('%s', (_what, pod, namespace, expected) => {
-    expect(meshOfPod(pod, namespace)).toBe(expected);
   });
 });

@@ -24,6 +24,7 @@ import {
 } from '../../resources/well-known.ts';
 import { AnnotationError, flagAnnotation, portAnnotation } from '../api/annotations.ts';
 import type { Namespace, Node, Pod, Service } from '../api/core-kinds.ts';
+import { meshOfPod } from '../inject/decide.ts';
 import { firstOfEachPort, inboundsOf } from './inbounds.ts';
 import { goneReason } from './pod-status.ts';
 import { servicesOf } from './services.ts';
@@ -33,7 +34,6 @@ import { virtualProbesOf } from './virtual-probes.ts';
 const INJECTED = 'kuma.io/sidecar-injected';
 const GATEWAY = 'kuma.io/gateway';
 const ADMIN_PORT = 'kuma.io/envoy-admin-port';
-const MESH = 'kuma.io/mesh';
 /** Source: Kuma 2.12; tells the authentication of proxies whose token to expect. */
 export const SERVICE_ACCOUNT_LABEL = 'k8s.kuma.io/service-account';
 const LONGEST_LABEL = 63;
@@ -69,15 +69,6 @@ export type DataplaneOutcome =
   /** It should be one and cannot; the reason is for the owner of the Pod. */
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** Name of the mesh a Pod is in. The Pod's word counts before the Namespace's, a label before the older annotation. */
-export function meshOfPod(pod: Pod, namespace: Namespace | undefined): string {
-  for (const { metadata } of [pod, ...(namespace === undefined ? [] : [namespace])]) {
-    const mesh = metadata.labels?.[MESH] || metadata.annotations?.[MESH];
-    if (mesh) return mesh;
-  }
-  return 'default';
-}
-
 /** Only Pods that the injector marked. Throws `AnnotationError`. */
 function isInjected({ metadata: { annotations } }: Pod): boolean {
   return flagAnnotation(annotations, INJECTED) === true;
@@ -102,9 +93,10 @@ function refused(reason: string): DataplaneOutcome {
 
 function liveDataplane(facts: PodFacts, context: DataplaneContext): DataplaneOutcome {
   const { pod, namespace } = facts;
-  const meshName = meshOfPod(pod, namespace);
+  const meshName = meshOfPod(pod, namespace?.metadata);
   const mesh = context.mesh(meshName);
-  if (mesh === undefined) return refused(`mesh "${meshName}" does not exist; create it, or correct the label ${MESH}`);
+  if (mesh === undefined)
+    return refused(`mesh "${meshName}" does not exist; create it, or correct the label ${LABEL_MESH}`);
   const spec = specOf(facts, context, mesh);
   const violations = validateDataplane(spec).map(({ field, message }) => `${field}: ${message}`);
   if (violations.length > 0) return refused(violations.join('; '));

@@ -8,8 +8,9 @@ import { type KubeClient, KubeError } from '../api/client.ts';
 import type { Namespace, Node, Pod, Service } from '../api/core-kinds.ts';
 import type { EventRecorder } from '../api/events.ts';
 import type { ListWatch } from '../api/list-watch.ts';
+import { meshOfPod } from '../inject/decide.ts';
 import { indexByNamespace } from './by-namespace.ts';
-import { type DataplaneContext, dataplaneOf, meshOfPod } from './dataplane-of.ts';
+import { type DataplaneContext, dataplaneOf } from './dataplane-of.ts';
 import { createDataplaneWriter, type DataplaneObject } from './dataplane-writer.ts';
 import { selects } from './services.ts';
 import { createWorkQueue } from './work-queue.ts';
@@ -157,7 +158,7 @@ export async function runPodController(options: PodControllerOptions): Promise<v
       if (pod?.metadata.annotations !== undefined) look(pod);
     }),
     meshes.subscribe((mesh) =>
-      everywhere((pod) => meshOfPod(pod, options.namespaces.get('', pod.metadata.namespace ?? '')) === mesh),
+      everywhere((pod) => meshOfPod(pod, options.namespaces.get('', pod.metadata.namespace ?? '')?.metadata) === mesh),
     ),
   ];
   everywhere(() => true);

@@ -40,11 +40,13 @@ function skip(reason: string): Decision {
   return { kind: 'skip', reason };
 }
 
+interface Named {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
 /** Mesh of a Pod: the Pod's word counts before the Namespace's, a label before the older annotation; else `default`. */
-export function meshOfPod(
-  { metadata = {} }: Pick<AdmittedPod, 'metadata'>,
-  namespace: Pick<NamespaceFacts, 'labels' | 'annotations'>,
-): string {
+export function meshOfPod({ metadata = {} }: { readonly metadata?: Named }, namespace: Named = {}): string {
   for (const { labels, annotations } of [metadata, namespace]) {
     const mesh = labels?.[MESH_LABEL] || annotations?.[MESH_LABEL];
     if (mesh) return mesh;
