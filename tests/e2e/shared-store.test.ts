@@ -1,7 +1,7 @@
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { missingPostgres, type PostgresServer, startPostgres } from '../../src/testing/postgres-server.ts';
+import { startTcpBalancer, type TcpBalancer } from '../../src/testing/tcp-balancer.ts';
 import {
   allowAll,
   builtinMesh,
@@ -13,48 +13,23 @@ import {
   type TestMesh,
 } from './mesh.ts';
 
-/** A load balancer in front of the data plane ports: `target` says where new connections go. */
-async function createBalancer(): Promise<{ port: number; target: number; cut(): void; server: Server }> {
-  const sockets = new Set<Socket>();
-  const balancer = { port: 0, target: 0, cut: () => sockets.forEach((socket) => void socket.destroy()) };
-  const server = createServer((client) => {
-    const upstream = connect(balancer.target, '127.0.0.1');
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from);
-      from.on('error', () => to.destroy());
-      from.on('close', () => {
-        sockets.delete(from);
-        to.destroy();
-      });
-      from.pipe(to);
-    }
-  });
-  balancer.port = await freePort();
-  await new Promise<void>((resolve) => server.listen(balancer.port, '127.0.0.1', resolve));
-  return Object.assign(balancer, { server });
-}
-
 const missing = missingPostgres();
 if (missing !== undefined && process.env['CI']) throw new Error(`PostgreSQL is needed here: ${missing}`);
 
 let postgres: PostgresServer;
 let database: string;
 const meshes: TestMesh[] = [];
-let balancer: Awaited<ReturnType<typeof createBalancer>>;
+let balancer: TcpBalancer;
 
 beforeAll(async () => {
   if (missing !== undefined) return;
   postgres = await startPostgres();
   database = await postgres.createDatabase();
-  balancer = await createBalancer();
+  balancer = await startTcpBalancer();
 });
 afterAll(async () => {
   for (const mesh of meshes.reverse()) await mesh.close();
-  balancer?.cut();
-  balancer?.server.close();
+  await balancer?.close();
   await postgres?.close();
 });
 

@@ -1,5 +1,4 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { KubeClient } from '../../../src/k8s/api/client.ts';
@@ -12,6 +11,7 @@ import { coreKinds } from '../../../src/resources/kinds/index.ts';
 import { createRegistry } from '../../../src/resources/registry.ts';
 import { LEASE_TYPE } from '../../../src/store/kubernetes/leader.ts';
 import { freePort, testEnvoy } from '../../../src/testing/envoy.ts';
+import { startTcpBalancer, type TcpBalancer } from '../../../src/testing/tcp-balancer.ts';
 import { missingCluster, usesOwnCluster } from '../../cluster/binaries.ts';
 import { type Cluster, startCluster } from '../../cluster/cluster.ts';
 import { createTestMesh, eventually, http, startTraffic, type TestMesh } from '../../e2e/mesh.ts';
@@ -32,35 +32,12 @@ interface Lease extends KubeObject {
   readonly spec: { readonly holderIdentity: string };
 }
 
-/** A Service in front of the control planes: `target` says where new connections go. */
-async function createBalancer(): Promise<{ port: number; target: number; cut(): void; server: Server }> {
-  const sockets = new Set<Socket>();
-  const balancer = { port: await freePort(), target: 0, cut: () => sockets.forEach((socket) => void socket.destroy()) };
-  const server = createServer((client) => {
-    const upstream = connect(balancer.target, '127.0.0.1');
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from);
-      from.on('error', () => to.destroy());
-      from.on('close', () => {
-        sockets.delete(from);
-        to.destroy();
-      });
-      from.pipe(to);
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(balancer.port, '127.0.0.1', resolve));
-  return Object.assign(balancer, { server });
-}
-
 describe.skipIf(missing !== undefined)(
   `weft cp run on Kubernetes${missing === undefined ? '' : ` (${missing})`}`,
   () => {
     let cluster: Cluster;
     let client: KubeClient;
-    let balancer: Awaited<ReturnType<typeof createBalancer>>;
+    let balancer: TcpBalancer;
     const replicas: TestMesh[] = [];
 
     beforeAll(async () => {
@@ -68,15 +45,14 @@ describe.skipIf(missing !== undefined)(
       client = await connectKubernetes({ kubeconfig: cluster.kubeconfig });
       await installCrds(client, registry.list());
       await cluster.kubectl('create', 'namespace', SYSTEM);
-      balancer = await createBalancer();
+      balancer = await startTcpBalancer();
       replicas.push(await startReplica());
       replicas.push(await startReplica());
     }, 1_200_000);
 
     afterAll(async () => {
       for (const replica of replicas.reverse()) await replica.close();
-      balancer?.cut();
-      balancer?.server.close();
+      await balancer?.close();
       await client?.close();
       await cluster?.stop();
     });
