@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { KubeClient } from '../../k8s/api/client.ts';
 import { connectKubernetes } from '../../k8s/api/connect.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -56,12 +56,7 @@ const readyIssuer = (spec: object = { ca: {} }, name = 'my-ca-issuer', status = 
   status: { conditions: [{ type: 'Ready', status, message: 'because' }] },
 });
 const left = () => api.objects('certificaterequests').length;
-async function until(what: () => boolean): Promise<void> {
-  for (let turn = 0; !what(); turn += 1) {
-    if (turn > 400) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+const until = (what: () => boolean) => vi.waitUntil(what, { timeout: 15_000, interval: 10 });
 function createManager(): CertManager {
   return createCertManager({
     client,

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { type FakeApiServer, startFakeApiServer } from '../../testing/fakes/kube-api-server.ts';
@@ -62,11 +62,7 @@ describe('createListWatch', () => {
       });
     }
   };
-  const poll = async (test: () => boolean) => {
-    const end = Date.now() + 5000;
-    while (!test() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(test()).toBe(true);
-  };
+  const poll = (test: () => boolean) => vi.waitUntil(test, { timeout: 15_000, interval: 5 });
   const value = (name: string) => list.get('shop', name)?.spec.value;
   const short = () =>
     events.map((event) =>

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { type FakeApiServer, startFakeApiServer } from '../../testing/fakes/kube-api-server.ts';
@@ -63,12 +63,7 @@ afterEach(async () => {
 });
 
 const status = () => api.objects('meshes')[0]!['status'] as { conditions: object[]; mtls: { backends: object[] } };
-async function until(what: () => boolean): Promise<void> {
-  for (let turn = 0; !what(); turn += 1) {
-    if (turn > 400) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+const until = (what: () => boolean) => vi.waitUntil(what, { timeout: 15_000, interval: 10 });
 const reason = () => (status()?.conditions[0] as { reason?: string } | undefined)?.reason;
 
 describe('the status of a Mesh', () => {

@@ -101,7 +101,7 @@ const spec = (name: string) =>
     networking: { inbound: { port: number; state?: string; tags: Record<string, string> }[] };
   };
 const writes = () => api.requests.filter((line) => /^(POST|PUT|DELETE) .*\/dataplanes/.test(line)).length;
-const soon = <T>(check: () => T) => vi.waitFor(check, { timeout: 2000, interval: 5 });
+const soon = <T>(check: () => T) => vi.waitFor(check, { timeout: 15_000, interval: 5 });
 const settle = () => new Promise((resolve) => setTimeout(resolve, 50));
 
 describe('pod controller', () => {

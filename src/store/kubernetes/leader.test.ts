@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { KubeClient } from '../../k8s/api/client.ts';
 import { connectKubernetes } from '../../k8s/api/connect.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -69,11 +69,7 @@ describe('createLeaseElection', () => {
     candidates.push(candidate);
     return candidate;
   }
-  const until = async (test: () => boolean, ms = 5000) => {
-    const end = Date.now() + ms;
-    while (!test() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(test()).toBe(true);
-  };
+  const until = (test: () => boolean, ms = 15_000) => vi.waitUntil(test, { timeout: ms, interval: 5 });
   const spec = () => server.objects('leases')[0]?.['spec'] as Record<string, unknown> | undefined;
 
   it('lets one lead, and renews the lease', async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { KubeClient } from '../../k8s/api/client.ts';
 import { connectKubernetes } from '../../k8s/api/connect.ts';
 import { systemClock } from '../../lib/clock.ts';
@@ -65,11 +65,7 @@ describe('createKubernetesStore', () => {
     type,
     data: { value: 'c2VjcmV0' },
   });
-  const until = async (test: () => Promise<boolean>) => {
-    const end = Date.now() + 5000;
-    while (!(await test()) && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(await test()).toBe(true);
-  };
+  const until = (test: () => Promise<boolean>) => vi.waitUntil(test, { timeout: 15_000, interval: 5 });
 
   it('reads what others wrote, under the names of the mesh', async () => {
     server.put(MESHES, { metadata: { name: 'default' }, spec: { mtls: { enabledBackend: 'ca-1' } } });
