@@ -138,6 +138,8 @@ export async function createTransport(options: TransportOptions): Promise<Transp
           ...(request.body !== undefined && { 'content-type': request.contentType ?? 'application/json' }),
         },
         body: request.body ?? null,
+        // Otherwise a DELETE with a body ends its connection, and the next call pays for a TLS handshake.
+        reset: false,
         signal,
       });
       if (answer.statusCode >= 200 && answer.statusCode < 300) return answer.body;
