@@ -11,7 +11,7 @@ import { monotonicMs } from './fleet/envoy.ts';
 import type { Protocol } from './fleet/messages.ts';
 import { cpuSeconds, memoryMb } from './process-use.ts';
 
-export type StoreKind = 'memory' | 'sqlite';
+export type StoreKind = 'memory' | 'sqlite' | 'kubernetes';
 
 /** Which program is measured. */
 export interface Program {
@@ -57,8 +57,16 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Starts it and waits until it is ready. Rejects with the end of its log when it ends or takes longer than a minute. */
-export async function startControlPlane(program: Program, store: StoreKind, protocol: Protocol): Promise<ControlPlane> {
+/**
+ * Starts it and waits until it is ready. Rejects with the end of its log when it ends or takes longer than a minute.
+ * `env` goes before the configuration file.
+ */
+export async function startControlPlane(
+  program: Program,
+  store: StoreKind,
+  protocol: Protocol,
+  env: Readonly<Record<string, string>> = {},
+): Promise<ControlPlane> {
   const directory = mkdtempSync(join(tmpdir(), 'weft-bench-'));
   const [api, dataplane, diagnostics, other, monitoring] = await Promise.all([
     freePort(),
@@ -69,7 +77,7 @@ export async function startControlPlane(program: Program, store: StoreKind, prot
   ]);
   const config = {
     mode: 'zone',
-    environment: 'universal',
+    environment: store === 'kubernetes' ? 'kubernetes' : 'universal',
     general: { workDir: directory },
     store: { type: store },
     apiServer: { http: { interface: '127.0.0.1', port: api }, https: { enabled: false } },
@@ -95,6 +103,7 @@ export async function startControlPlane(program: Program, store: StoreKind, prot
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env,
+        ...env,
         ...(program.peer ? { KUMA_EXPERIMENTAL_DELTA_XDS: String(protocol === 'delta') } : {}),
       },
     });

@@ -3,14 +3,15 @@
  *
  * | setting | meaning | default |
  * | --- | --- | --- |
- * | `BENCH` | which, by comma: P1 P3 P4 P5 P7 P8 P9 | all but P8 |
+ * | `BENCH` | which, by comma: P1 P3 P4 P5 P7 P8 P9; on a real API server K1 K3 K4 | all P but P8 |
  * | `N` | numbers of proxies, by comma | 100,1000 |
  * | `STORE` | `memory`, `sqlite` | both |
  * | `XDS` | `delta`, `sotw` | delta for us, sotw for the peer: what each uses by default |
  * | `PEER` | path of a kuma-cp, which gets the same load | none |
  * | `PEER_DP` | path of a kuma-dp for P9 | none |
  * | `ENVOY` | path of an Envoy for P9 | none: P9 measures the start only |
- * | `IDLE_S`, `CHURN_S` | seconds of the windows of P4 | 30, 10 |
+ * | `IDLE_S`, `CHURN_S` | seconds of the windows of P4, and of K1's idle one | 30, 10 |
+ * | `REACH` | services that each Pod of K1 reaches, 0: all, as where nothing is said | 3 |
  *
  * Settings may be given as arguments too: `node tests/bench/main.ts N=1000 BENCH=P1`. Results go to `tests/bench/out/latest.json`.
  */
@@ -21,6 +22,7 @@ import { p1, p3, p4, p5, p7 } from './benches.ts';
 import { type Program, type StoreKind, WEFT } from './control-plane.ts';
 import { p9 } from './first-request.ts';
 import type { Protocol } from './fleet/messages.ts';
+import { k1, k3, k4 } from './kubernetes-benches.ts';
 import type { Row, Setup } from './session.ts';
 import { formatTable, ratios, slope } from './table.ts';
 
@@ -36,7 +38,8 @@ const programs: Program[] = [WEFT, ...(peerPath ? [{ name: basename(peerPath), p
 
 const LADDER = [125, 250, 500, 1000, 2000];
 
-function setupsOf(program: Program): Setup[] {
+function setupsOf(program: Program, bench: string): Setup[] {
+  if (bench.startsWith('K')) return program.peer ? [] : [{ program, store: 'kubernetes', protocol: 'delta' }];
   const stores = program.peer ? ['memory'] : list('STORE', 'memory,sqlite');
   const protocols = list('XDS', program.peer ? 'sotw' : 'delta');
   return stores.flatMap((store) =>
@@ -76,6 +79,12 @@ async function run(bench: string, setup: Setup): Promise<Row[]> {
     }
     case 'P9':
       return await p9(setup, { envoy: setting('ENVOY', ''), peerDataplane: setting('PEER_DP', '') });
+    case 'K1':
+      return await each((n) => k1(setup, n, { idleS: durations.idleS, reach: Number(setting('REACH', '3')) }));
+    case 'K3':
+      return await k3(setup);
+    case 'K4':
+      return await k4(setup);
     default:
       throw new Error(`no benchmark is called ${bench}`);
   }
@@ -87,7 +96,7 @@ if (load > 0.5) console.error(`the machine is busy (load ${load.toFixed(1)}): tr
 const rows: Row[] = [];
 for (const bench of benches) {
   for (const program of programs) {
-    for (const setup of setupsOf(program)) {
+    for (const setup of setupsOf(program, bench)) {
       try {
         const found = await run(bench, setup);
         rows.push(...found);

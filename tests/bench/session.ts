@@ -3,7 +3,7 @@ import { type ControlPlane, type Program, type StoreKind, startControlPlane } fr
 import { monotonicMs } from './fleet/envoy.ts';
 import { createFleet, type Fleet } from './fleet/handle.ts';
 import type { Protocol } from './fleet/messages.ts';
-import { mesh, permission, type Scenario } from './scenario.ts';
+import { mesh, node, permission, type Scenario } from './scenario.ts';
 
 /** What is measured, and with what. */
 export interface Setup {
@@ -56,9 +56,8 @@ export async function openSession(setup: Setup, scenario: Scenario, options: { m
     const authorization = await dataplaneToken(cp.api, scenario.mesh);
     const baseMb = cp.memoryMb().rss;
     const started = createFleet({
-      scenario,
+      proxy: (index) => ({ node: node(scenario, index), authorization }),
       url: cp.dataplaneUrl,
-      authorization,
       protocol: setup.protocol,
       alwaysNode: setup.protocol === 'delta' && setup.program.peer !== undefined,
     });
@@ -108,7 +107,11 @@ export async function measure(
 }
 
 /** The fixed part of a row. */
-export function rowOf(session: Session, bench: string, measured: { last: number; cpu: number }): Row {
+export function rowOf(
+  session: Pick<Session, 'setup' | 'scenario' | 'cp'>,
+  bench: string,
+  measured: { last: number; cpu: number },
+): Row {
   const { setup, scenario, cp } = session;
   return {
     bench,

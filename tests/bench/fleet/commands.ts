@@ -1,21 +1,26 @@
 /** What the benchmark and the fleet process say to each other. */
-import type { Scenario } from '../scenario.ts';
-import type { Protocol, TypeName } from './messages.ts';
+import type { NodeSpec, Protocol, TypeName } from './messages.ts';
+
+/** Who one simulated Envoy says it is. */
+export interface FleetProxy {
+  readonly node: NodeSpec;
+  /** Value of the `authorization` header. */
+  readonly authorization: string;
+}
 
 /** Something that each Envoy reaches at a moment after `since` (monotonic ms). */
 export type Condition =
   | { readonly kind: 'configured'; readonly since: number }
   | { readonly kind: 'leaf'; readonly since: number }
+  /** Acknowledged endpoints of whatever cluster. */
+  | { readonly kind: 'endpoint'; readonly since: number }
   | { readonly kind: 'marker'; readonly since: number; readonly marker: string };
 
 export type Command =
   | {
       readonly kind: 'start';
-      readonly scenario: Scenario;
-      readonly from: number;
-      readonly to: number;
+      readonly proxies: readonly FleetProxy[];
       readonly url: string;
-      readonly authorization: string;
       readonly protocol: Protocol;
       readonly alwaysNode: boolean;
     }

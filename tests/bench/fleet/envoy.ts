@@ -46,6 +46,8 @@ export interface SimulatedEnvoy {
   readonly configuredAt: number;
   /** Monotonic ms when a leaf that verifies was acknowledged; 0: never. */
   readonly leafAt: number;
+  /** Monotonic ms when endpoints were acknowledged last; 0: never. */
+  readonly endpointAt: number;
   readonly serial: string;
   /** Marker words and when the resource with them was acknowledged. */
   readonly markers: ReadonlyMap<string, number>;
@@ -108,6 +110,7 @@ export function createEnvoy(options: EnvoyOptions): SimulatedEnvoy {
   let lastError = '';
   let configuredAt = 0;
   let leafAt = 0;
+  let endpointAt = 0;
   let serial = '';
 
   function dial(): void {
@@ -210,6 +213,7 @@ export function createEnvoy(options: EnvoyOptions): SimulatedEnvoy {
     send({ type, nonce: response.nonce, names: [...subscribed[type]], version: response.version });
     const now = monotonicMs();
     for (const refs of fresh) for (const marker of refs.markers) if (!markers.has(marker)) markers.set(marker, now);
+    if (type === 'endpoint') endpointAt = now;
     if (type === 'secret') checkLeaf(now);
     follow();
     if (configuredAt === 0 && isConfigured()) configuredAt = now;
@@ -284,6 +288,9 @@ export function createEnvoy(options: EnvoyOptions): SimulatedEnvoy {
     },
     get leafAt() {
       return leafAt;
+    },
+    get endpointAt() {
+      return endpointAt;
     },
     get serial() {
       return serial;

@@ -2,14 +2,12 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { cpuSeconds } from '../process-use.ts';
-import type { Scenario } from '../scenario.ts';
-import type { Command, Condition, Reply, Totals } from './commands.ts';
+import type { Command, Condition, FleetProxy, Reply, Totals } from './commands.ts';
 import type { Protocol } from './messages.ts';
 
 export interface FleetTarget {
-  readonly scenario: Scenario;
+  readonly proxy: (index: number) => FleetProxy;
   readonly url: string;
-  readonly authorization: string;
   readonly protocol: Protocol;
   readonly alwaysNode: boolean;
 }
@@ -59,7 +57,9 @@ export function createFleet(target: FleetTarget): Fleet {
 
   return {
     async start(from, to) {
-      await ask({ kind: 'start', ...target, from, to }, 'done');
+      const { proxy, ...rest } = target;
+      const proxies = Array.from({ length: to - from }, (_, nth) => proxy(from + nth));
+      await ask({ kind: 'start', ...rest, proxies }, 'done');
     },
     async reach(condition, proxies, timeoutMs = 300_000) {
       const { times, missing, example } = await ask(

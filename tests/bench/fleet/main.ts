@@ -1,6 +1,5 @@
 /** The process that plays many Envoys; started by `handle.ts`, spoken to over Node's IPC. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { node } from '../scenario.ts';
 import type { Command, Condition, Reply, Totals } from './commands.ts';
 import { createEnvoy, monotonicMs, type SimulatedEnvoy } from './envoy.ts';
 import { TYPE_NAMES } from './messages.ts';
@@ -12,11 +11,9 @@ const references = createReferenceReader();
 async function run(command: Command): Promise<Reply> {
   switch (command.kind) {
     case 'start':
-      for (let index = command.from; index < command.to; index++) {
-        const { url, authorization, protocol, alwaysNode } = command;
-        envoys.push(
-          createEnvoy({ node: node(command.scenario, index), url, authorization, protocol, alwaysNode, references }),
-        );
+      for (const [index, proxy] of command.proxies.entries()) {
+        const { url, protocol, alwaysNode } = command;
+        envoys.push(createEnvoy({ ...proxy, url, protocol, alwaysNode, references }));
         // Sockets are opened in small batches, so that the fleet itself stays able to answer.
         if (index % 25 === 24) await sleep(0);
       }
@@ -67,6 +64,8 @@ function timeOf(envoy: SimulatedEnvoy, condition: Condition): number | undefined
       return after(envoy.configuredAt);
     case 'leaf':
       return after(envoy.leafAt);
+    case 'endpoint':
+      return after(envoy.endpointAt);
     case 'marker':
       return after(envoy.markers.get(condition.marker) ?? 0);
     default:
