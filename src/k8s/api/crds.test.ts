@@ -11,6 +11,7 @@ const schema = (name: string) => version(name).schema.openAPIV3Schema.properties
 describe('crds', () => {
   it('has every kind with objects of its own, in scope and sorted', () => {
     expect(definitions.map(({ metadata, spec }) => `${metadata.name} ${spec.scope}`)).toEqual([
+      'containerpatches.kuma.io Namespaced',
       'dataplaneinsights.kuma.io Namespaced',
       'dataplanes.kuma.io Namespaced',
       'meshes.kuma.io Cluster',
@@ -44,6 +45,7 @@ describe('crds', () => {
 
   it('puts mesh and status where Kuma has them', () => {
     expect(Object.keys(schema('dataplanes'))).toEqual(['apiVersion', 'kind', 'metadata', 'mesh', 'spec']);
+    expect(Object.keys(schema('containerpatches'))).toEqual(['apiVersion', 'kind', 'metadata', 'mesh', 'spec']);
     expect(Object.keys(schema('dataplaneinsights'))).toEqual(['apiVersion', 'kind', 'metadata', 'mesh', 'status']);
     expect(Object.keys(schema('meshes'))).toEqual(['apiVersion', 'kind', 'metadata', 'spec', 'status']);
     expect(Object.keys(schema('meshtrafficpermissions'))).toEqual(['apiVersion', 'kind', 'metadata', 'spec', 'status']);

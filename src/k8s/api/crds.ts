@@ -92,10 +92,10 @@ function definitionOf(kind: Kind): CustomResourceDefinition {
 
 /**
  * Status is a subresource of the Mesh and of all new-model kinds: a write of the object leaves it alone. DataplaneInsight has all its data under `status` and is
- * written whole, so there it is a field like any other; the internal records have none.
+ * written whole, so there it is a field like any other; the internal records and ContainerPatch have none.
  */
 export function hasStatus(kind: Kind): boolean {
-  return kind.type === 'Mesh' || (kind.model === 'spec' && !kind.internal);
+  return kind.type === 'Mesh' || (kind.model === 'spec' && !kind.internal && kind.onlyKubernetes !== true);
 }
 
 function objectSchema(kind: Kind): StructuralSchema {
@@ -107,7 +107,7 @@ function objectSchema(kind: Kind): StructuralSchema {
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
       metadata: { type: 'object' },
-      ...(kind.model === 'inline' &&
+      ...((kind.model === 'inline' || kind.onlyKubernetes === true) &&
         kind.scope === 'Mesh' && {
           mesh: { type: 'string', description: 'The mesh the object belongs to; absent: the one called "default".' },
         }),
