@@ -3,14 +3,20 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
-const NAMES = ['control-plane', 'proxy'];
+const IMAGES = ['control-plane', 'proxy'].map((name) => join(ROOT, 'dist/images', `${name}.tar`));
+const BUNDLE = join(ROOT, 'dist/bundle/main.js');
 
-/** Archives of both images of this version, for `loadImage`; built anew when the program is newer. Minutes the first time, then seconds. */
+/**
+ * Archives of both images, for `loadImage`: made anew when `tsc` has written since. Minutes the first time, then seconds. `dist/` itself is not built here.
+ */
 export async function weftImages(): Promise<readonly string[]> {
-  const archives = NAMES.map((name) => join(ROOT, 'dist/images', `${name}.tar`));
-  const builtAt = statSync(join(ROOT, 'dist/.tsbuildinfo')).mtimeMs;
-  if (archives.some((archive) => !existsSync(archive) || statSync(archive).mtimeMs < builtAt)) {
-    execFileSync(process.execPath, ['scripts/images.mjs'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
-  }
-  return archives;
+  const compiledAt = statSync(join(ROOT, 'dist/.tsbuildinfo')).mtimeMs;
+  const isOld = (file: string) => !existsSync(file) || statSync(file).mtimeMs < compiledAt;
+  if (isOld(BUNDLE)) runScript('bundle.mjs');
+  if (IMAGES.some(isOld)) runScript('images.mjs');
+  return IMAGES;
+}
+
+function runScript(name: string): void {
+  execFileSync(process.execPath, [`scripts/${name}`], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
 }

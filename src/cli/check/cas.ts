@@ -56,7 +56,8 @@ function checkState(backend: BackendReport, mesh: string): Finding {
 
 function checkRoots(backend: BackendReport, facts: BackendFacts): Finding[] {
   return (backend.roots ?? []).flatMap(({ subject = '-', notBefore, notAfter = '', current }) => {
-    const life = { notBefore: Date.parse(notBefore ?? notAfter), notAfter: Date.parse(notAfter) };
+    // Without a beginning only a threshold that is a time counts.
+    const life = { notBefore: notBefore === undefined ? 0 : Date.parse(notBefore), notAfter: Date.parse(notAfter) };
     if (current === false || Number.isNaN(life.notAfter)) return [];
     return [checkRoot({ subject, ...life }, backend, facts)];
   });
