@@ -9,9 +9,9 @@ import { createCaDependencies } from '../testing/ca-contract.ts';
 import { createTestCa, createTestLeaf, type TestCertificate } from '../testing/certificates.ts';
 import { createDrivenClock, type DrivenClock } from '../testing/fakes/driven-clock.ts';
 import { CLIENT_AUTH, KEY_USAGE, SERVER_AUTH } from '../x509/certificate.ts';
-import { generateEcKey } from '../x509/key.ts';
+import { generateEcKey, toPkcs8Pem } from '../x509/key.ts';
 import type { DesiredIdentity, IdentityEvent, IdentityService } from './identity.ts';
-import type { LeafRecord, LeafRecords } from './sealed.ts';
+import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
 import { createIdentityService } from './service.ts';
 
 const HOUR = 3_600_000;
@@ -78,7 +78,7 @@ const fakeKind: CaBackendKind = {
   }),
 };
 
-function createService(kinds: readonly CaBackendKind[] = [fakeKind]): IdentityService {
+function createService(kinds: readonly CaBackendKind[] = [fakeKind], random = () => 0.5): IdentityService {
   const records: LeafRecords = {
     load: async () => [...stored.values()],
     async save(saved) {
@@ -98,7 +98,7 @@ function createService(kinds: readonly CaBackendKind[] = [fakeKind]): IdentitySe
     records,
     sealingKey,
     clock,
-    random: () => 0.5,
+    random,
     log,
     metrics: createMetrics(),
   });
@@ -210,6 +210,83 @@ describe('issuing', () => {
   });
 });
 
+describe('a CA that says with its answers what to trust', () => {
+  /** A backend like `certmanager` without `caCert`, with one request that a former process made. */
+  const announcing = (pending?: { sealedKey: string; finish: () => Promise<Chain> }): CaBackendKind => ({
+    ...fakeKind,
+    open: (config, deps) => ({
+      ...fakeKind.open(config, deps),
+      announcesWithAnswers: true,
+      resume: async (proxy) => (proxy === WEB.name ? pending : undefined),
+    }),
+  });
+  const announced = async (request: SigningRequest): Promise<Chain> => ({
+    pem: (await signed(request)).pem,
+    anchorsPem: ca.pem,
+  });
+
+  it('and is replaced: its leaves are renewed spread over a quarter of their life, and the old CA goes with the last one', async () => {
+    await service.close();
+    let drawn = 0;
+    service = createService([announcing()], () => (drawn = (drawn + 0.37) % 1));
+    answer = announced;
+    service.setMesh('default', mtls('ca-1'));
+    const names = Array.from({ length: 20 }, (_, proxy) => `p-${proxy}`);
+    for (const name of names) service.want({ mesh: 'default', name }, wanted());
+    await clock.advance(1000);
+    const old = ca.pem;
+    ca = await createTestCa({ now: clock.now() });
+    service.want({ mesh: 'default', name: 'newcomer' }, wanted());
+    await clock.advance(1000);
+    const isNew = (name: string) => service.state({ mesh: 'default', name }).leaf?.anchorPem === ca.pem;
+    const renewed = () => names.filter(isNew).length;
+    expect(isNew('newcomer')).toBe(true);
+    expect(service.bundle('default')?.pem).toContain(old.trim());
+    const steps: number[] = [];
+    for (let minute = 0; minute < 15; minute += 1) {
+      await clock.advance(60_000);
+      steps.push(renewed());
+    }
+    expect(steps.at(-1)).toBe(20);
+    expect(steps[0]).toBeLessThanOrEqual(4);
+    expect(Math.max(...steps.map((count, index) => count - (steps[index - 1] ?? 0)))).toBeLessThanOrEqual(4);
+    expect(signings.length).toBe(41);
+    // Envoys take a moment to present the new ones.
+    await clock.advance(61_000);
+    expect(service.bundle('default')?.pem).toBe(ca.pem);
+  });
+
+  it('finishes the request of a former process with the key that was kept for it', async () => {
+    await service.close();
+    const keys = generateEcKey();
+    const sealer = createSealer(sealingKey);
+    const pem = toPkcs8Pem(keys.privateKey);
+    const finish = async () => ({
+      pem: (await createTestLeaf(ca, { now: clock.now(), uriSans: URI_SANS, to: HOUR, keys })).pem,
+      anchorsPem: ca.pem,
+    });
+    service = createService([announcing({ sealedKey: sealer.sealKey(WEB, pem), finish })]);
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    expect([service.state(WEB).leaf?.keyPem, signings.length]).toEqual([pem, 0]);
+  });
+
+  it('asks anew when the key of the former process belongs to another proxy', async () => {
+    await service.close();
+    const finish = async (): Promise<Chain> => {
+      throw new Error('must not be asked');
+    };
+    const sealedKey = createSealer(sealingKey).sealKey({ ...WEB, name: 'web-2' }, 'a key');
+    service = createService([announcing({ sealedKey, finish })]);
+    answer = announced;
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    expect([serialOf() !== undefined, signings.length]).toEqual([true, 1]);
+  });
+});
+
 describe('a failing issuer', () => {
   const refuse = async (): Promise<Chain> => {
     throw new CaError('unavailable', 'connection refused');
@@ -248,6 +325,82 @@ describe('a failing issuer', () => {
     answer = good;
     await clock.advance(62_000);
     expect(leafEvents().length).toBe(40);
+  });
+
+  it('of one mesh costs the other one nothing: neither its leaves nor their time', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    service.setMesh('fine', mtls('ca-1'));
+    answer = async (request) => (request.uriSans[0]!.startsWith('spiffe://default/') ? refuse() : good(request));
+    for (let proxy = 0; proxy < 100; proxy += 1) service.want({ mesh: 'default', name: `p-${proxy}` }, wanted());
+    const names = Array.from({ length: 20 }, (_, proxy) => `a-${proxy}`);
+    const fine = wanted({ uriSans: ['spiffe://fine/a'], lifetimeMs: 60_000 });
+    for (const name of names) service.want({ mesh: 'fine', name }, fine);
+    await clock.advance(1000);
+    expect(names.filter((name) => serialOf(name, 'fine') === undefined)).toEqual([]);
+    const bundles = events.filter((event) => event.kind === 'bundle' && event.mesh === 'fine').length;
+    await clock.advance(5 * 60_000);
+    for (const name of names) {
+      const { leaf, failure } = service.state({ mesh: 'fine', name });
+      expect([failure, leaf!.notAfter > clock.now(), leaf!.generation]).toEqual([undefined, true, 7]);
+    }
+    expect(events.filter((event) => event.kind === 'bundle' && event.mesh === 'fine').length).toBe(bundles);
+    expect([service.backends('default')[0]?.state, service.backends('fine')[0]?.state]).toEqual(['Failing', 'Ready']);
+  });
+
+  it('that says no is asked by one proxy for all, in growing pauses, and when that one gets its leaf all others go at once', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    service.setMesh('fine', mtls('ca-1'));
+    const denyMesh = (code: 'denied' | 'invalid-request') => async (request: SigningRequest) => {
+      if (request.uriSans[0]!.startsWith('spiffe://default/')) throw new CaError(code, 'not for you');
+      return good(request);
+    };
+    const asked = () => signings.filter(({ uriSans }) => uriSans[0]!.startsWith('spiffe://default/')).length;
+    const names = Array.from({ length: 40 }, (_, proxy) => `p-${proxy}`);
+    answer = denyMesh('denied');
+    for (const name of names) service.want({ mesh: 'default', name }, wanted());
+    await clock.advance(1000);
+    service.want({ mesh: 'fine', name: 'a' }, wanted({ uriSans: ['spiffe://fine/a'] }));
+    await clock.advance(120_000);
+    // Each of them was told once by now.
+    const first = asked();
+    expect(first).toBeLessThanOrEqual(40 + 8);
+    expect(service.backends('default')[0]).toMatchObject({ state: 'Failing', reason: 'Denied' });
+    answer = denyMesh('invalid-request');
+    await clock.advance(HOUR);
+    expect(asked() - first).toBeLessThanOrEqual(HOUR / (0.8 * 180_000) + 8);
+    expect(asked() - first).toBeGreaterThan(HOUR / 200_000);
+    expect(serialOf('a', 'fine')).toBeDefined();
+    expect(service.backends('fine')[0]).toMatchObject({ state: 'Ready' });
+    answer = good;
+    const before = asked();
+    await clock.advance(182_000);
+    expect(names.filter((name) => serialOf(name) === undefined)).toEqual([]);
+    expect(asked() - before).toBe(40);
+    expect(service.backends('default')[0]).toMatchObject({ state: 'Ready' });
+  });
+
+  it('that says no to some proxies is asked for those now and then, while the others go on', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    const isRefused = ({ uriSans }: SigningRequest) => uriSans[0]!.startsWith('spiffe://default/no-');
+    answer = async (request) => {
+      if (isRefused(request)) throw new CaError('denied', 'not for you');
+      return good(request);
+    };
+    const want = (name: string) =>
+      service.want({ mesh: 'default', name }, wanted({ lifetimeMs: 60_000, uriSans: [`spiffe://default/${name}`] }));
+    for (let proxy = 0; proxy < 15; proxy += 1) want(`no-${proxy}`);
+    for (let proxy = 0; proxy < 15; proxy += 1) want(`yes-${proxy}`);
+    await clock.advance(10 * 60_000);
+    expect(signings.filter(isRefused).length).toBeLessThanOrEqual(15 + 8);
+    // Renewed in time, every time: a leaf of a minute for ten minutes.
+    for (let proxy = 0; proxy < 15; proxy += 1) {
+      expect(service.state({ mesh: 'default', name: `yes-${proxy}` }).leaf!.notAfter).toBeGreaterThan(clock.now());
+    }
+    // A change of the Mesh is another question.
+    const before = signings.filter(isRefused).length;
+    service.setMesh('default', { ...mtls('ca-1'), skipValidation: true });
+    await clock.advance(1000);
+    expect(signings.filter(isRefused).length - before).toBe(15);
   });
 
   it('that does not even say what to trust is told to those who wait, and touches no other backend or mesh', async () => {

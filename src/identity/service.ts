@@ -4,7 +4,8 @@
  * ```
  * want ── decide ──> keep: renewal in the one schedule
  *              └───> issue: queue of the backend ── breaker ──> key, sign, verify ──> held leaf ──> event, sealed record
- *                                                                      └─ failed: the old leaf stays, backoff of the proxy
+ *                                                                      ├─ failed: the old leaf stays, backoff of the proxy
+ *                                                                      └─ refused: the same, and one asks again for all (`refusals.ts`)
  * ```
  */
 import { type CaBackendKind, type CaDependencies, CaError } from '../ca/backend.ts';
@@ -15,7 +16,7 @@ import type { Metrics } from '../lib/metrics.ts';
 import { readNode } from '../x509/certificate.ts';
 import { parseCertificates, reachesAnchor } from '../x509/chain.ts';
 import { createTrustStore } from '../x509/verify.ts';
-import { pauseAfter } from './backoff.ts';
+import { isRefusal, pauseAfter } from './backoff.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
 import { decide, type IssueReason, replacementTime } from './decide.ts';
 import type {
@@ -33,6 +34,7 @@ import { createLeafWriter } from './leaf-writer.ts';
 import { createMeshBackends, type MeshBackends } from './mesh-backends.ts';
 import { obtainLeaf } from './obtain.ts';
 import { createIssuanceQueue, type IssuanceQueue } from './queue.ts';
+import { createRefusals, type Refusals } from './refusals.ts';
 import { createRoots } from './roots.ts';
 import { createSchedule } from './schedule.ts';
 import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
@@ -57,6 +59,7 @@ interface ProxyRecord {
 interface BackendWork {
   readonly queue: IssuanceQueue;
   readonly breaker: Breaker;
+  readonly refusals: Refusals;
 }
 
 export interface IdentityServiceOptions {
@@ -127,6 +130,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     const [mesh, backend] = id.split('//') as [string, string];
     if (one === undefined) {
       const breaker = createBreaker(random);
+      const refusals = createRefusals(random);
       const queue = createIssuanceQueue({
         mayRun: () => {
           if (meshes.get(mesh)?.get(backend)?.trust === undefined) return 0;
@@ -136,14 +140,14 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           schedule.set(id, state);
           return 0;
         },
-        run: (proxyId) => issue(proxyId, breaker),
+        run: (proxyId) => issue(proxyId, breaker, refusals),
         // What is wanted may have changed meanwhile.
         done: (proxyId) => {
           const record = proxies.get(proxyId);
           if (record !== undefined) consider(record);
         },
       });
-      one = { queue, breaker };
+      one = { queue, breaker, refusals };
       work.set(id, one);
     }
     return one;
@@ -173,8 +177,15 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       schedule.set(id, record.failure.nextAttemptAt);
       return;
     }
+    const { queue, refusals } = workOf(workId(key.mesh, desired.backend));
+    const turn = refusals.turn(id, now);
+    if (turn > now) {
+      if (record.failure !== undefined) record.failure = { ...record.failure, nextAttemptAt: turn };
+      schedule.set(id, turn);
+      return;
+    }
     schedule.clear(id);
-    workOf(workId(key.mesh, desired.backend)).queue.add(id, leaf?.notAfter ?? 0);
+    queue.add(id, leaf?.notAfter ?? 0);
   }
 
   /** The backend of this leaf announces another CA than the one that signed it. */
@@ -196,7 +207,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     roots.remove(workId(mesh, former.backend), former, replaced && !same);
   }
 
-  async function issue(id: string, breaker: Breaker): Promise<void> {
+  async function issue(id: string, breaker: Breaker, refusals: Refusals): Promise<void> {
     const record = proxies.get(id);
     const desired = record?.desired;
     if (record === undefined || desired === undefined || closed) return;
@@ -221,7 +232,11 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         throw new CaError('invalid-answer', `the CA's answer was refused: more than ${MOST_ROOTS} CAs at once`);
       }
       metrics.issued(key.mesh, desired.backend, (clock.monotonic() - started) / 1000);
-      if (breaker.succeeded()) retryAll(key.mesh, desired.backend);
+      const healed = refusals.succeeded(id);
+      if (breaker.succeeded() || healed) {
+        refusals.hurry(clock.now());
+        retryAll(key.mesh, desired.backend);
+      }
       if (closed) return;
       backend.state.issued(id);
       if (learned !== undefined) meshes.get(key.mesh)?.learn(backend.name, learned.anchorPem, learned.trust);
@@ -237,15 +252,19 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       });
       emit({ kind: 'leaf', proxy: key, leaf, reason });
     } catch (error) {
-      breaker.failed(id, clock.now());
+      const now = clock.now();
+      const again = refusals.has(id);
+      // Who was refused before tells nothing new of the others.
+      if (!again) breaker.failed(id, now);
+      const nextTurn = again || isRefusal(error) ? refusals.failed(id, now) : undefined;
       metrics.failed(key.mesh, error instanceof CaError ? error.code : 'other');
       // Who stops asking is no failure of the backend.
       if (record.desired !== undefined && !closed) backend?.state.failed(id, error);
-      fail(record, desired.backend, error);
+      fail(record, desired.backend, error, nextTurn);
     }
   }
 
-  function fail(record: ProxyRecord, backend: string, error: unknown): void {
+  function fail(record: ProxyRecord, backend: string, error: unknown, nextTurn: number | undefined): void {
     const now = clock.now();
     const attempts = (record.failure?.attempts ?? 0) + 1;
     const message = `issue a leaf for ${record.key.name} of mesh ${record.key.mesh} from backend "${backend}": ${error instanceof Error ? error.message : error}`;
@@ -253,7 +272,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       message,
       at: now,
       attempts,
-      nextAttemptAt: now + pauseAfter(error, attempts, random()),
+      nextAttemptAt: nextTurn ?? now + pauseAfter(attempts, random()),
     };
     log.warn('issuing a leaf failed', {
       mesh: record.key.mesh,
@@ -273,6 +292,12 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       record.failure = { ...record.failure, nextAttemptAt: clock.now() };
       consider(record);
     }
+  }
+
+  /** What the CAs of a mesh are asked is another question now. */
+  function forgive(mesh: string): void {
+    for (const [id, { refusals }] of work) if (id.startsWith(workId(mesh, ''))) refusals.clear();
+    retryAll(mesh);
   }
 
   /** A backend that does not answer at all: those that wait for their first leaf are told why. */
@@ -313,7 +338,9 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   }
 
   function leaveBackend({ key, id }: ProxyRecord, backend: string): void {
-    work.get(workId(key.mesh, backend))?.queue.drop(id);
+    const left = work.get(workId(key.mesh, backend));
+    left?.queue.drop(id);
+    left?.refusals.gone(id);
     meshes.get(key.mesh)?.get(backend)?.state.gone(id);
   }
 
@@ -355,6 +382,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           ready: (backend) => {
             const one = workOf(workId(mesh, backend));
             one.breaker.succeeded();
+            one.refusals.clear();
             retryAll(mesh, backend);
             one.queue.wake();
           },
@@ -370,11 +398,11 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       if (known !== undefined && mtlsTexts.get(mesh) === text) return;
       mtlsTexts.set(mesh, text);
       backends.set(mtls);
-      retryAll(mesh);
+      forgive(mesh);
       emit({ kind: 'backends', mesh });
     },
     secretChanged(mesh, secretName) {
-      if (meshes.get(mesh)?.secretChanged(secretName)) retryAll(mesh);
+      if (meshes.get(mesh)?.secretChanged(secretName)) forgive(mesh);
     },
     want(key, desired) {
       const record = desired === undefined ? proxies.get(idOf(key)) : recordOf(key);

@@ -42,7 +42,7 @@ export function verdictProblem(
         'denied',
         'RequestDenied',
         subject,
-        `the CertificateRequest for ${issuer} was denied${because(verdict)}; change the policy that denies it; it is asked again after an hour, or at once when the Mesh or its issuer changes`,
+        `the CertificateRequest for ${issuer} was denied${because(verdict)}; change the policy that denies it; one proxy asks again every few minutes, and all go on when it gets a certificate`,
         { fix: approvalPolicy(subject) },
       );
     case 'invalid':

@@ -285,8 +285,8 @@ describe.skipIf(missing !== undefined)(`certmanager${missing === undefined ? '' 
     );
 
     it.each([
-      ['denied', denied, 'RequestDenied', 3_000_000],
-      ['invalid', invalid, 'RequestInvalid', 3_000_000],
+      ['denied', denied, 'RequestDenied', 7999],
+      ['invalid', invalid, 'RequestInvalid', 7999],
       ['failed', failed, 'RequestFailed', 3000],
     ] as const)(
       'that calls requests %s is told at once, and asked again in its own time',
