@@ -22,6 +22,9 @@ export async function forwardPort(options: {
     // Ctrl-C reaches the demo only, which ends this in its turn.
     detached: true,
   });
+  // However this process ends.
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
   const ended = endOf(child, `kubectl port-forward ${target} ${port}`);
   const local = await Promise.race([listeningPort(child), ended]);
   let told = false;
@@ -35,6 +38,7 @@ export async function forwardPort(options: {
     failed,
     async [Symbol.asyncDispose]() {
       told = true;
+      process.off('exit', kill);
       child.kill('SIGTERM');
       await ended.catch(() => {});
     },
