@@ -164,6 +164,19 @@ describe('admission server', () => {
     expect(text).toMatch(/weft_webhook_request_duration_seconds_count\{webhook="validate"\} [1-9]/);
   });
 
+  it('leaves a connection open that has not been used yet', async () => {
+    const socket = connect({ port: server.address.port, host: '127.0.0.1', ca: ca.certPem });
+    try {
+      // Longer than what a web server gives a client until it sends something.
+      await new Promise((resolve) => setTimeout(resolve, 11_000));
+      socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+      const answer = await new Promise((resolve) => socket.once('data', (data) => resolve(data.toString())));
+      expect(answer).toContain('HTTP/1.1 404');
+    } finally {
+      socket.destroy();
+    }
+  }, 30_000);
+
   it('shows a new certificate to new connections, and goes on with the old ones', async () => {
     const issuerOf = (socket: TLSSocket) => socket.getPeerCertificate().issuer.CN;
     const open = (): Promise<TLSSocket> =>
