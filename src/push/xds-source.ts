@@ -109,12 +109,14 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
 
   const isConnected = (mesh: string) => (dataplane: string) => meshes.get(mesh)?.has(dataplane) ?? false;
 
-  /** A service may have become ready with this proxy: its clients look again. */
+  /** A service may have become ready with this proxy: its clients look again, once for each service and not for each of its proxies. */
   function takesTls(key: ProxyKey): void {
     const snapshot = watcher.snapshot(key.mesh);
     const dataplane = snapshot?.dataplanes.get(key.name);
-    if (dataplane === undefined || !readiness.taken(key.mesh, key.name)) return;
-    const services = new Set(tagSetsOf(dataplane.spec).flatMap((tags) => tags['kuma.io/service'] ?? []));
+    if (snapshot === undefined || dataplane === undefined || !readiness.taken(key.mesh, key.name)) return;
+    const offered = tagSetsOf(dataplane.spec).flatMap((tags) => tags['kuma.io/service'] ?? []);
+    const services = readiness.news(snapshot, offered, isConnected(key.mesh));
+    if (services.size === 0) return;
     const clients = [...(meshes.get(key.mesh)?.values() ?? [])].filter((session) => uses(session, services));
     markDirty(clients);
   }
