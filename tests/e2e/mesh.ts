@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, request, type Server } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../src/testing/envoy.ts';
+import { freePort, eventually as poll } from '../../src/testing/envoy.ts';
 
 const WEFT = join(import.meta.dirname, '../../dist/bin/weft.js');
 
@@ -19,24 +19,13 @@ export interface Answer {
 
 export { freePort };
 
-/** Polls `check` until it gives something; fails with `what` and the last error after `timeoutMs`. */
-export async function eventually<T>(
+/** As `eventually` of the unit tests, with the time limit before a long check. */
+export function eventually<T>(
   what: string,
   timeoutMs: number,
   check: () => Promise<T | undefined | false>,
 ): Promise<T> {
-  const end = Date.now() + timeoutMs;
-  let last: unknown;
-  while (Date.now() < end) {
-    try {
-      const value = await check();
-      if (value !== undefined && value !== false) return value;
-    } catch (error) {
-      last = error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`${what}: not within ${timeoutMs} ms`, { cause: last });
+  return poll(what, check, timeoutMs);
 }
 
 /** One HTTP request without retries; rejects when there is no HTTP answer. */

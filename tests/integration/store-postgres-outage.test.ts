@@ -8,6 +8,7 @@ import { silentLogger } from '../../src/lib/log.ts';
 import { createPool, LOCK_SPACE, LOCKS, type PostgresTls } from '../../src/store/postgres/connect.ts';
 import { createPostgresStore } from '../../src/store/postgres/store.ts';
 import type { ResourceStore } from '../../src/store/store.ts';
+import { eventually } from '../../src/testing/envoy.ts';
 import { missingPostgres, type PostgresServer, startPostgres } from '../../src/testing/postgres-server.ts';
 import { dataplaneKey, draft, errorCode, everything, replay } from '../../src/testing/store-contract.ts';
 
@@ -23,18 +24,6 @@ async function took(work: Promise<unknown>): Promise<number> {
   const started = performance.now();
   await work;
   return performance.now() - started;
-}
-
-async function eventually(limitMs: number, attempt: () => Promise<unknown>): Promise<void> {
-  for (const started = performance.now(); ; ) {
-    try {
-      await attempt();
-      return;
-    } catch (error) {
-      if (performance.now() - started > limitMs) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
 }
 
 describe.skipIf(missing !== undefined)(`postgres outage${because}`, () => {
@@ -78,7 +67,7 @@ describe.skipIf(missing !== undefined)(`postgres outage${because}`, () => {
       expect(new Set(await answered)).toEqual(new Set(['unavailable']));
     }
     await server.start();
-    await eventually(RECOVER_MS, () => store.update(draft('web', { value: 2 })));
+    await eventually('normal work again', () => store.update(draft('web', { value: 2 })), RECOVER_MS);
     expect((await store.get(dataplaneKey('web')))?.spec).toEqual({ value: 2 });
     expect(await took(reader.until(() => reader.synced() === 2 && reader.state.size === 1))).toBeLessThan(RECOVER_MS);
     await store.create(draft('later'));
@@ -98,7 +87,7 @@ describe.skipIf(missing !== undefined)(`postgres outage${because}`, () => {
     expect(await took(again)).toBeLessThan(ANSWER_MS);
     expect(new Set(await again)).toEqual(new Set(['unavailable']));
     server.resume();
-    await eventually(RECOVER_MS, () => store.update(draft('web', { value: 2 })));
+    await eventually('normal work again', () => store.update(draft('web', { value: 2 })), RECOVER_MS);
     await reader.until(() => (reader.state.get('Dataplane/default/web')!.spec as { value: number }).value === 2);
   });
 
@@ -166,7 +155,7 @@ describe.skipIf(missing !== undefined)(`postgres outage${because}`, () => {
     await silent.query(`BEGIN; SELECT pg_advisory_xact_lock(${LOCK_SPACE}, ${LOCKS.write})`);
     const write = store.create(draft('web')).catch((error: unknown) => error);
     expect(await took(write)).toBeLessThan(ANSWER_MS);
-    await eventually(RECOVER_MS, () => store.transact([{ op: 'put', resource: draft('web') }]));
+    await eventually('normal work again', () => store.transact([{ op: 'put', resource: draft('web') }]), RECOVER_MS);
     silent.release(true);
     await pool.end();
   });
