@@ -24,6 +24,7 @@ import type { ControlPlaneConfig } from './config.ts';
 import { type KubernetesProxies, openKubernetesProxies } from './kubernetes-proxies.ts';
 import { openWebhooks } from './kubernetes-webhooks.ts';
 import type { MeshLifecycle } from './mesh-lifecycle.ts';
+import { ownSecrets } from './secret-owners.ts';
 
 export interface KubernetesOptions {
   readonly config: ControlPlaneConfig;
@@ -131,10 +132,11 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
         },
       };
     },
-    async lead({ identity, watcher }, signal) {
+    async lead({ identity, watcher, store }, signal) {
       await Promise.all([
         webhooks?.lead(signal),
         proxies?.lead(watcher, signal),
+        ownSecrets({ client, store, systemNamespace, clock, log: log.named('secrets'), signal }),
         runMeshStatus(
           {
             client,

@@ -153,7 +153,11 @@ describe('inspect the rest', () => {
     await cli.api.seed('MeshInsight', 'default', { dataplanes: { total: 4, online: 2 } });
     const services = { web: { status: 'partially_degraded', dataplanes: { total: 2, online: 1, offline: 1 } } };
     await cli.api.seed('ServiceInsight', 'all-services-default', { services }, { mesh: 'default' });
-    expect((await cli.weft(['inspect', 'meshes'])).stdout).toMatch(/\ndefault {3}2\/4 /);
+    expect((await cli.weft(['inspect', 'meshes'])).stdout).toMatch(
+      /\ndefault {3}2\/4 .* certmanager-1: Failing, NotApproved\n/,
+    );
+    const { items } = JSON.parse((await cli.weft(['inspect', 'meshes', '-o', 'json'])).stdout);
+    expect(items[0].caBackends).toMatchObject([{ name: 'certmanager-1', state: 'Failing', roots: [{}, {}] }]);
     expect((await cli.weft(['inspect', 'services'])).stdout).toBe(
       'SERVICE   STATUS               DATAPLANES\nweb       Partially degraded   1/2\n',
     );

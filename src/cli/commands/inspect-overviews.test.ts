@@ -31,7 +31,7 @@ describe('dataplaneStatus', () => {
 });
 
 describe('headers', () => {
-  it('are the columns of kumactl', () => {
+  it('are the columns of kumactl, and the CA backend of a mesh', () => {
     expect(OVERVIEWS['meshes']?.headers).toEqual([
       'MESH',
       'DATAPLANES',
@@ -45,6 +45,7 @@ describe('headers', () => {
       'TRAFFIC LOGS',
       'PROXY TEMPLATES',
       'RATE LIMITS',
+      'CA BACKEND',
     ]);
     expect(OVERVIEWS['zones']?.headers.slice(-2)).toEqual(['ZONE-CP VERSION', 'BACKEND']);
   });

@@ -1,4 +1,5 @@
-import { asJson, asList, asNumber, asText, type Json } from '../api/answers.ts';
+import { asJson, asList, asNumber, asText, findJson, type Json } from '../api/answers.ts';
+import type { ApiClient } from '../api/client.ts';
 import { agoText, dateText, tagsText } from '../output/cells.ts';
 import { dataplaneTags } from './get.ts';
 
@@ -9,6 +10,8 @@ export interface OverviewView {
   readonly inMesh: boolean;
   readonly headers: readonly string[];
   readonly row: (item: Json, now: number) => readonly string[];
+  /** What else there is to know of each item, added to it. */
+  readonly complete?: (client: ApiClient, item: Json) => Promise<Json>;
 }
 
 const online = (subscriptions: readonly Json[]) =>
@@ -100,6 +103,26 @@ const OLD_POLICIES = [
   'RateLimit',
 ];
 
+/** `item` with what its control plane says of its CA backends as `caBackends`. Kuma's has no such path: without, then. */
+async function withCaBackends(client: ApiClient, item: Json): Promise<Json> {
+  const name = asText(item['name']);
+  const state = await findJson(client, {
+    method: 'GET',
+    path: ['meshes', name, '_mtls'],
+    doing: `ask for the CA backends of mesh ${name}`,
+  });
+  return state === undefined ? item : { ...item, caBackends: state['backends'] };
+}
+
+/** How the backend that issues is: `ca-1: Ready`, `ca-1: Failing, IssuerNotFound`. */
+function caBackendText(mesh: Json): string {
+  if (mesh['caBackends'] === undefined) return '-';
+  const issuing = asList(mesh['caBackends']).find((backend) => backend['enabled'] === true);
+  if (issuing === undefined) return 'mTLS off';
+  const [name, state, reason] = [issuing['name'], issuing['state'], issuing['reason']].map(asText);
+  return state === reason ? `${name}: ${state}` : `${name}: ${state}, ${reason}`;
+}
+
 const onlineOfTotal = (counts: Json) => `${asNumber(counts['online'])}/${asNumber(counts['total'])}`;
 
 /** `online` -> `Online`, `partially_degraded` -> `Partially degraded`; anything else is offline, as kumactl sees it. */
@@ -178,12 +201,15 @@ export const OVERVIEWS: Readonly<Record<string, OverviewView>> = {
             .toUpperCase()
             .replace(/Y$/, 'IE')}S`,
       ),
+      'CA BACKEND',
     ],
     row: (item) => [
       asText(item['name']),
       onlineOfTotal(asJson(item['dataplanes'])),
       ...OLD_POLICIES.map((type) => String(asNumber(asJson(asJson(item['policies'])[type])['total']))),
+      caBackendText(item),
     ],
+    complete: withCaBackends,
   },
   services: {
     path: ['service-insights'],

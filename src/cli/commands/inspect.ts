@@ -52,10 +52,13 @@ async function inspectList(invocation: Invocation, what: string, name: string | 
   const client = await openClient(invocation);
   const path = view.inMesh ? ['meshes', meshOf(invocation), ...view.path] : view.path;
   const list = await fetchList(client, { path, query: filtersOf(invocation), doing: `inspect ${what}` }, invocation.io);
+  const { complete } = view;
+  const items =
+    complete === undefined ? list.items : await Promise.all(list.items.map((item) => complete(client, item)));
   const now = invocation.io.now();
-  await print(invocation, listData(list), () => ({
+  await print(invocation, listData({ ...list, items }), () => ({
     headers: view.headers,
-    rows: list.items.map((item) => view.row(item, now)),
+    rows: items.map((item) => view.row(item, now)),
   }));
 }
 

@@ -133,6 +133,33 @@ describe.skipIf(missing !== undefined)(
       expect(policy.metadata.ownerReferences).toMatchObject([{ kind: 'Mesh', name: 'default' }]);
     });
 
+    it('makes a Mesh the owner of a Secret that was there first, so that both go together', async () => {
+      const secret = (name: string, type: string) => ({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name, namespace: SYSTEM, labels: { 'kuma.io/mesh': 'late' } },
+        type,
+        stringData: { value: 'a certificate' },
+      });
+      await apply(secret('late-ca', 'system.kuma.io/secret'), secret('not-ours', 'Opaque'));
+      await apply({ apiVersion: 'kuma.io/v1alpha1', kind: 'Mesh', metadata: { name: 'late' }, spec: {} });
+      const { uid } = (await read('mesh', 'late')).metadata;
+      const owners = async (name: string) => (await read('secret', name, '-n', SYSTEM)).metadata.ownerReferences;
+      await eventually('its owner', async () => (await owners('late-ca')) !== undefined, 20_000);
+      expect(await owners('late-ca')).toEqual([{ apiVersion: 'kuma.io/v1alpha1', kind: 'Mesh', name: 'late', uid }]);
+      await apply(secret('later-ca', 'system.kuma.io/secret'));
+      await eventually(
+        'the owner of one that comes later',
+        async () => (await owners('later-ca')) !== undefined,
+        20_000,
+      );
+      expect(await owners('not-ours')).toBeUndefined();
+      await cluster.kubectl('delete', 'mesh', 'late', '--wait=false');
+      const left = async () => (await read('secrets', '-n', SYSTEM, '-l', 'kuma.io/mesh=late')).items;
+      await eventually('garbage collection', async () => (await left()).length === 1, 60_000);
+      expect((await left())[0].metadata.name).toBe('not-ours');
+    });
+
     it('had nothing to complain about', () => {
       expect(errors).toEqual([]);
     });
