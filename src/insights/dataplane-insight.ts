@@ -18,6 +18,9 @@ interface Counter {
   rejected: number;
 }
 
+/** A proxy that waits for its first leaf is written so many delays later at the longest: most often once instead of twice. */
+const FIRST_LEAF_DELAYS = 10;
+
 /** proto3 JSON of `kuma.mesh.v1alpha1.DiscoverySubscription`. */
 type Subscription = Readonly<Record<string, unknown>> & { readonly id?: string; readonly disconnectTime?: string };
 
@@ -47,7 +50,7 @@ export interface DataplaneInsights extends ProxyEvents {
 }
 
 /**
- * Turns stream and issuance events into DataplaneInsights (kuma-compat 2.4, 4.4): one transaction for all that changed within `flushDelayMs`,
+ * Turns stream and issuance events into DataplaneInsights (kuma-compat 2.4, 4.4): one transaction for all that changed about `flushDelayMs` ago,
  * nothing while nothing happens. What Kuma has no field for (why a resource was refused, why a leaf is missing, when the next is due) is under `weft`.
  */
 export function createDataplaneInsights(options: {
@@ -67,7 +70,8 @@ export function createDataplaneInsights(options: {
 }): DataplaneInsights {
   const { store, clock, log } = options;
   const records = new Map<string, ProxyRecord>();
-  const dirty = new Set<string>();
+  /** What is to be written, with the epoch ms since when. */
+  const dirty = new Map<string, number>();
   let timer: Timer | undefined;
   let writing: Promise<void> = Promise.resolve();
   let closed = false;
@@ -76,15 +80,39 @@ export function createDataplaneInsights(options: {
   const idOf = (key: ProxyKey) => keyText({ type: 'DataplaneInsight', ...key });
 
   function touch(id: string): void {
-    dirty.add(id);
-    if (timer === undefined && !closed) timer = clock.after(options.flushDelayMs, () => void flush());
+    if (!dirty.has(id)) dirty.set(id, clock.now());
+    arm();
+  }
+
+  function arm(): void {
+    if (timer !== undefined || closed) return;
+    timer = clock.after(options.flushDelayMs / 2, () => {
+      timer = undefined;
+      void writeOnce([...dirty].flatMap(([id, since]) => (isDue(id, since) ? [id] : [])));
+      if (dirty.size > 0) arm();
+    });
+  }
+
+  /** What follows each other closely is one write: a leaf, and that the proxy has taken it; a connection, and the first leaf. */
+  function isDue(id: string, since: number): boolean {
+    const age = clock.now() - since;
+    const record = records.get(id);
+    if (record === undefined || age >= FIRST_LEAF_DELAYS * options.flushDelayMs) return true;
+    if (age < options.flushDelayMs) return false;
+    if (record.disconnectTime !== undefined) return true;
+    const { desired, leaf, failure } = options.identityState(record.key);
+    return desired === undefined || leaf !== undefined || failure !== undefined;
   }
 
   function flush(): Promise<void> {
     timer?.cancel();
     timer = undefined;
-    const ids = [...dirty];
-    dirty.clear();
+    return writeOnce([...dirty.keys()]);
+  }
+
+  function writeOnce(ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return writing;
+    for (const id of ids) dirty.delete(id);
     writing = writing.then(() => write(ids));
     return writing;
   }
@@ -274,7 +302,7 @@ export function createDataplaneInsights(options: {
       const at = now();
       for (const [id, record] of records) {
         record.disconnectTime ??= at;
-        dirty.add(id);
+        dirty.set(id, clock.now());
       }
       closed = true;
       await flush();
