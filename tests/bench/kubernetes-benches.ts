@@ -187,7 +187,8 @@ export async function k4(setup: Setup): Promise<Row[]> {
     await createNamespace(client, NAMESPACE, {});
     let bytes = 0;
     await inLanes(OTHERS, async (index) => {
-      bytes += JSON.stringify(await createOtherPod(client, index)).length;
+      const pod = await createOtherPod(client, index);
+      bytes += JSON.stringify(pod).length;
     });
     const many = await start(OTHERS, 'K4 Pods of others');
     const extra = (many.rss_mb - none.rss_mb) * 1024;

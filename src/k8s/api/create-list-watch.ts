@@ -54,6 +54,7 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
   const log = options.log.named('list-watch');
   const maxSilenceMs = options.maxSilenceMs ?? MAX_SILENCE_MS;
   const shape = options.shape ?? ((object: T) => object);
+  const keptOf = (object: T): T => withoutManagedFields(shape(object));
   const selection = {
     ...(options.namespace !== undefined && { namespace: options.namespace }),
     ...(options.labelSelector !== undefined && { labelSelector: options.labelSelector }),
@@ -76,6 +77,7 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
     }
   }
 
+  /** `object` as `keptOf` gives it. */
   function upsert(object: T): void {
     const key = keyText(object);
     let old = objects.get(key);
@@ -85,9 +87,8 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
       remove(key, old);
       old = undefined;
     }
-    const kept = withoutManagedFields(shape(object));
-    objects.set(key, kept);
-    emit({ op: 'upsert', object: kept, old });
+    objects.set(key, object);
+    emit({ op: 'upsert', object, old });
   }
 
   function remove(key: string, last: T): void {
@@ -105,7 +106,8 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
         signal: closed,
         ...(page?.continue !== undefined && { continue: page.continue }),
       });
-      for (const object of page.items) present.set(keyText(object), object);
+      // Whole objects are held for one page only.
+      for (const object of page.items) present.set(keyText(object), keptOf(object));
     } while (page.continue !== undefined);
     for (const [key, old] of [...objects]) if (!present.has(key)) remove(key, old);
     for (const object of present.values()) upsert(object);
@@ -141,8 +143,8 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
           continue;
         }
         position.version = event.object.metadata.resourceVersion ?? position.version;
-        if (event.type === 'DELETED') remove(keyText(event.object), withoutManagedFields(shape(event.object)));
-        else upsert(event.object);
+        if (event.type === 'DELETED') remove(keyText(event.object), keptOf(event.object));
+        else upsert(keptOf(event.object));
       }
       if (silent) throw new KubeError('unavailable', `watch ${type.plural}: silent for ${maxSilenceMs} ms`);
     } finally {
