@@ -15,6 +15,7 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '@weft/protos/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { seconds } from './duration.ts';
 import { encode, packAny } from './encode.ts';
 import { identitySecretName, trustBundleSecretName } from './names.ts';
 
@@ -116,10 +117,18 @@ function meshTlsContext(
   };
 }
 
+/**
+ * Waits for the secret as long as it takes. With Envoy's own 15 s a proxy without a certificate would say that it is ready, take connections and drop
+ * each of them, and take the place of listeners that still work. Source: Envoy `core.v3.ConfigSource.initial_fetch_timeout`.
+ */
 function sdsOverAds(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
   return {
     name,
-    sdsConfig: { resourceApiVersion: ApiVersion.V3, configSourceSpecifier: { case: 'ads', value: {} } },
+    sdsConfig: {
+      resourceApiVersion: ApiVersion.V3,
+      configSourceSpecifier: { case: 'ads', value: {} },
+      initialFetchTimeout: seconds(0),
+    },
   };
 }
 
