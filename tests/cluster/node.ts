@@ -6,6 +6,7 @@ import { type Containers, startContainers } from './containers.ts';
 import type { Credentials } from './credentials.ts';
 import type { Kubectl } from './kubectl.ts';
 import { NODE_ADDRESS, POD_RANGE } from './node-network.ts';
+import { weighPods } from './pod-weight.ts';
 import { startProgram } from './program.ts';
 
 const NODE = 'weft-node';
@@ -92,6 +93,7 @@ export async function startNode(options: {
     args: [`--kubeconfig=${await kubeconfigOf('cluster-dns', ['system:masters'])}`, `--listen=${NODE_ADDRESS}:53`],
   });
   await kubelet.ready(async () => /True/.test(await kubectl(['get', 'node', NODE, `-o=${READY_CONDITION}`])), READY_MS);
+  weighPods();
 
   await startProgram({
     directory,

@@ -58,8 +58,9 @@ describe.skipIf(missing !== undefined)(`under traffic${missing === undefined ? '
   /** No request failed so far; says why when one did. */
   async function expectNoFailure(): Promise<void> {
     const stats = await world.stats('web');
-    expect(stats.flatMap(({ failures }) => failures)).toEqual([]);
-    expect(sum(stats, 'failed')).toBe(0);
+    const failed = sum(stats, 'failed');
+    const said = stats.map(({ pod, outcomes, failures }) => ({ pod, outcomes, failures }));
+    expect(failed, `failed requests: ${JSON.stringify(said, undefined, 1)}`).toBe(0);
     expect(sum(stats, 'ok')).toBeGreaterThan(0);
   }
 

@@ -12,6 +12,7 @@ import { promisify } from 'node:util';
 import { createTestCa, type TestCertificate } from '../../../src/testing/certificates.ts';
 import type { CertManagerOptions } from '../../cluster/cert-manager.ts';
 import { type Cluster, startCluster } from '../../cluster/cluster.ts';
+import { weftImages } from '../../cluster/images.ts';
 import { eventually, http } from '../mesh.ts';
 
 const run = promisify(execFile);
@@ -33,6 +34,8 @@ export interface ClientStats {
   readonly failed: number;
   readonly outcomes: Readonly<Record<string, number>>;
   readonly failures: readonly string[];
+  /** RFC 3339: the first good answer, or the first after one that was not; absent while they are not. */
+  readonly goodSince?: string;
 }
 
 export interface Pod {
@@ -74,6 +77,8 @@ export interface AppOptions {
   readonly namespace?: string;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly labels?: Readonly<Record<string, string>>;
+  /** False: no Service stands before it. */
+  readonly service?: boolean;
 }
 
 /** With mTLS on and no permission, nobody may talk to anybody. */
@@ -84,12 +89,12 @@ export const ALLOW_ALL = {
   spec: { targetRef: { kind: 'Mesh' }, from: [{ targetRef: { kind: 'Mesh' }, default: { action: 'Allow' } }] },
 };
 
-/** The Mesh of the page (`caCert` left out when there is no `ca`). */
-export function pageMesh(options: { ca?: string; expiration?: string; conf?: object } = {}): object {
+/** The Mesh of the page (`caCert` left out when there is no `ca`), or another one like it. */
+export function pageMesh(options: { name?: string; ca?: string; expiration?: string; conf?: object } = {}): object {
   return {
     apiVersion: 'kuma.io/v1alpha1',
     kind: 'Mesh',
-    metadata: { name: 'default' },
+    metadata: { name: options.name ?? 'default' },
     spec: {
       mtls: {
         enabledBackend: 'certmanager-1',
@@ -112,21 +117,21 @@ export function pageMesh(options: { ca?: string; expiration?: string; conf?: obj
 export async function createWorld(
   options: { certManager?: CertManagerOptions & { webhook?: boolean }; replicas?: number } = {},
 ): Promise<World> {
-  await run(process.execPath, ['scripts/images.mjs'], { cwd: ROOT, maxBuffer: MAX_OUTPUT });
+  const images = await weftImages();
   const cluster = await startCluster({
     level: 'node',
     audit: true,
     certManager: options.certManager ?? { qps: 1000, burst: 1000 },
   });
   try {
-    return await furnish(cluster, options.replicas ?? 1);
+    return await furnish(cluster, images, options.replicas ?? 1);
   } catch (error) {
     await cluster.stop();
     throw error;
   }
 }
 
-async function furnish(cluster: Cluster, replicas: number): Promise<World> {
+async function furnish(cluster: Cluster, images: readonly string[], replicas: number): Promise<World> {
   const weft = async (...args: readonly string[]) => {
     const { stdout } = await run(process.execPath, ['dist/bin/weft.js', ...args], {
       cwd: ROOT,
@@ -138,9 +143,7 @@ async function furnish(cluster: Cluster, replicas: number): Promise<World> {
   const apply = async (...items: readonly object[]) => {
     await cluster.applyYaml(JSON.stringify({ apiVersion: 'v1', kind: 'List', items }));
   };
-  await Promise.all(
-    ['control-plane', 'proxy'].map((image) => cluster.loadImage(join(ROOT, `dist/images/${image}.tar`))),
-  );
+  await Promise.all(images.map((tar) => cluster.loadImage(tar)));
   await cluster.applyYaml(
     await weft('install', 'control-plane', '--set', `controlPlane.replicas=${replicas}`),
     '--server-side',
@@ -207,8 +210,8 @@ async function furnish(cluster: Cluster, replicas: number): Promise<World> {
       const at = cluster_ ? [] : ['-n', namespace];
       await cluster.kubectl(...at, 'wait', '--for=condition=Ready', '--timeout=30s', `${kind.toLowerCase()}/${name}`);
     },
-    async deploy({ name, count, args, namespace = SHOP, annotations = {}, labels = {} }) {
-      await apply(...appObjects({ name, count, args, namespace, annotations, labels }));
+    async deploy({ name, count, args, namespace = SHOP, annotations = {}, labels = {}, service = true }) {
+      await apply(...appObjects({ name, count, args, namespace, annotations, labels, service }));
       await cluster.kubectl('-n', namespace, 'rollout', 'status', `deployment/${name}`, '--timeout=180s');
       addressOf.delete(name);
     },
@@ -248,16 +251,17 @@ async function shownLeaf(address: string): Promise<X509Certificate> {
 function appObjects(app: Required<AppOptions>): readonly object[] {
   const { name, count, args, namespace, annotations, labels } = app;
   const isServer = args[0] === 'server';
-  return [
-    {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name, namespace },
-      spec: {
-        selector: { app: name },
-        ports: [{ name: 'http', port: APP_PORT, targetPort: APP_PORT, appProtocol: 'http' }],
-      },
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace },
+    spec: {
+      selector: { app: name },
+      ports: [{ name: 'http', port: APP_PORT, targetPort: APP_PORT, appProtocol: 'http' }],
     },
+  };
+  return [
+    ...(app.service ? [service] : []),
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -275,18 +279,14 @@ function appObjects(app: Required<AppOptions>): readonly object[] {
             // Another user than the sidecar's, whose traffic is not redirected.
             securityContext: { runAsUser: 1000, runAsGroup: 1000 },
             containers: [
-              {
-                name: 'app',
-                image: IMAGE,
-                imagePullPolicy: 'Never',
-                command: ['/usr/local/bin/node', '/app/app.mjs', ...args],
-                ports: [{ containerPort: isServer ? APP_PORT : STATS_PORT }],
+              appContainer({
+                args,
+                port: isServer ? APP_PORT : STATS_PORT,
                 readinessProbe: isServer
                   ? { httpGet: { path: '/ready', port: APP_PORT }, periodSeconds: 1 }
                   : { httpGet: { path: '/stats', port: STATS_PORT }, periodSeconds: 1 },
                 ...(isServer ? { lifecycle: { preStop: { sleep: { seconds: 2 } } } } : {}),
-                volumeMounts: [{ name: 'app', mountPath: '/app' }],
-              },
+              }),
             ],
             volumes: [{ name: 'app', configMap: { name: 'pod-app' } }],
           },
@@ -294,6 +294,28 @@ function appObjects(app: Required<AppOptions>): readonly object[] {
       },
     },
   ];
+}
+
+/** A container of `pod-app.mjs`; further fields as Kubernetes has them. Its Pod has the volume `app`. */
+export function appContainer(container: {
+  readonly name?: string;
+  readonly args: readonly string[];
+  readonly port?: number;
+  readonly readinessProbe?: object;
+  readonly lifecycle?: object;
+}): object {
+  const { name = 'app', args, port, ...more } = container;
+  return {
+    name,
+    image: IMAGE,
+    imagePullPolicy: 'Never',
+    command: ['/usr/local/bin/node', '/app/app.mjs', ...args],
+    ...(port === undefined ? {} : { ports: [{ containerPort: port }] }),
+    volumeMounts: [{ name: 'app', mountPath: '/app' }],
+    // Without, it gets what nobody else wants.
+    resources: { requests: { cpu: '100m' } },
+    ...more,
+  };
 }
 
 export { createTestCa, eventually };
