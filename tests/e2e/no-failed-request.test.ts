@@ -35,6 +35,11 @@ it('PERMISSIVE to STRICT and back', async () => {
   const url = await webCallsApi({ mode: 'PERMISSIVE' });
   const traffic = startTraffic(url, PER_SECOND);
   const before = await certificate('api-1');
+  // STRICT cuts off whoever does not speak TLS yet, so an operator waits for that too.
+  await eventually('web speaks TLS to api', 30_000, async () => {
+    const { body } = await mesh.api('GET', '/meshes/default/dataplanes/web-1/stats');
+    return /^cluster\.api[^:]*\.ssl\.handshake: [1-9]/m.test(body);
+  });
   for (const mode of ['STRICT', 'PERMISSIVE', 'STRICT', 'PERMISSIVE'] as const) {
     await mesh.put(builtinMesh({ mode }));
     await new Promise((resolve) => setTimeout(resolve, 3000));
