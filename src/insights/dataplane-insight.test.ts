@@ -50,9 +50,10 @@ function issue(): void {
 describe('createDataplaneInsights', () => {
   it('writes a connection, its first leaf and that the proxy took it, once', async () => {
     insights.connected(WEB, 's', {});
-    await clock.advance(4000);
+    await clock.advance(4400);
     issue();
     insights.sent(WEB, 's', SECRET);
+    await clock.advance(500);
     insights.acked(WEB, 's', SECRET);
     await clock.advance(60_000);
     expect(writes).toEqual([['web-1']]);

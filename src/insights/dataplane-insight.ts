@@ -19,7 +19,7 @@ interface Counter {
 }
 
 /** A proxy that waits for its first leaf is written so many delays later at the longest: most often once instead of twice. */
-const FIRST_LEAF_DELAYS = 10;
+const FIRST_LEAF_DELAYS = 5;
 
 /** proto3 JSON of `kuma.mesh.v1alpha1.DiscoverySubscription`. */
 type Subscription = Readonly<Record<string, unknown>> & { readonly id?: string; readonly disconnectTime?: string };
@@ -283,7 +283,10 @@ export function createDataplaneInsights(options: {
       touch(idOf(key));
     },
     identityChanged(key) {
-      if (records.has(idOf(key))) touch(idOf(key));
+      if (!records.has(idOf(key))) return;
+      touch(idOf(key));
+      // The proxy takes it in a moment.
+      dirty.set(idOf(key), clock.now());
     },
     disconnected(key, streamId) {
       const record = current(key, streamId);

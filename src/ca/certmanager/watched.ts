@@ -18,7 +18,7 @@ export interface Watched<T extends KubeObject> {
 }
 
 /** Until an administrator installs or allows something. */
-const REFUSED_MS = 15_000;
+const REFUSED_MS = 5000;
 const AWAY_MS = 1000;
 
 /** `changed`: after each event, and when `problem` is another one. */

@@ -46,8 +46,10 @@ const condition = (type: string, status: Condition['status'], reason: string, me
   lastTransitionTime: new Date().toISOString().replace(/\.\d+/, ''),
 });
 
-const approved = () => condition('Approved', 'True', 'cert-manager.io', 'approved by a fake');
+const approved = () => condition('Approved', 'True', 'fake.example', 'approved by a fake');
 const ready = () => condition('Ready', 'True', 'Issued', 'signed by a fake');
+/** An approver's yes; the signer is somebody else. */
+export const approval = (): FakeStatus => ({ conditions: [approved()] });
 export const denied = (): FakeStatus => ({ conditions: [condition('Denied', 'True', 'Policy', 'not for you')] });
 export const invalid = (): FakeStatus => ({
   conditions: [condition('InvalidRequest', 'True', 'Policy', 'no such usage')],

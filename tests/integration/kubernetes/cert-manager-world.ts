@@ -70,18 +70,22 @@ export async function applyIssuer(cluster: Cluster, name = 'my-ca-issuer', lifeM
   return ca;
 }
 
+/** The account of the control plane, which may nothing yet. */
+export function applyAccount(cluster: Cluster): Promise<string> {
+  return cluster.applyYaml(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: RIGHTS.slice(0, 2) }));
+}
+
 export function applyRights(cluster: Cluster): Promise<string> {
   return cluster.applyYaml(JSON.stringify({ apiVersion: 'v1', kind: 'List', items: RIGHTS }));
 }
 
 /** One control plane as far as issuance goes, with the rights of its ServiceAccount. Records outlive it when they are handed on. */
-export interface World {
+export interface World extends AsyncDisposable {
   readonly identity: IdentityService;
   readonly client: KubeClient;
   readonly events: readonly IdentityEvent[];
   readonly metrics: ReturnType<typeof createMetrics>;
-  want(proxy: string, change?: Partial<DesiredIdentity>): void;
-  /** Names of the requests that are there. */
+  want(proxy: string, change?: Partial<DesiredIdentity>, mesh?: string): void;
   close(): Promise<void>;
 }
 
@@ -131,29 +135,31 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   await identity.start();
   const events: IdentityEvent[] = [];
   identity.subscribe((event) => events.push(event));
+  async function close(): Promise<void> {
+    await identity.close();
+    await certManager.close();
+    await client.close();
+  }
   return {
     identity,
     client,
     events,
     metrics,
-    want(proxy, change = {}) {
+    want(proxy, change = {}, mesh = 'default') {
       const service = proxy.replace(/-\d+$/, '');
       identity.want(
-        { mesh: 'default', name: proxy },
+        { mesh, name: proxy },
         {
           backend: 'certmanager-1',
-          uriSans: [`spiffe://default/${service}`, `kuma://kuma.io/service/${service}`],
+          uriSans: [`spiffe://${mesh}/${service}`, `kuma://kuma.io/service/${service}`],
           lifetimeMs: 3_600_000,
           keyType: 'ec-p256',
           ...change,
         },
       );
     },
-    async close() {
-      await identity.close();
-      await certManager.close();
-      await client.close();
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 
