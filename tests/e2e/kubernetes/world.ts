@@ -297,7 +297,7 @@ function appObjects(app: Required<AppOptions>): readonly object[] {
 }
 
 /** A container of `pod-app.mjs`; further fields as Kubernetes has them. Its Pod has the volume `app`. */
-function appContainer(container: {
+export function appContainer(container: {
   readonly name?: string;
   readonly args: readonly string[];
   readonly port?: number;
