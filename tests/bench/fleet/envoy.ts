@@ -137,7 +137,10 @@ export function createEnvoy(options: EnvoyOptions): SimulatedEnvoy {
     mine.on('error', (error) => again(error.message));
     mine.on('close', () => again('connection closed'));
     mine.on('goaway', () => again('goaway'));
-    mine.once('connect', () => mine.setLocalWindowSize(WINDOW));
+    mine.once('connect', () => {
+      // Refused at once: it is gone already.
+      if (!mine.destroyed) mine.setLocalWindowSize(WINDOW);
+    });
     const call = mine.request({
       ':method': 'POST',
       ':path': `${ADS}/${protocol === 'delta' ? 'DeltaAggregatedResources' : 'StreamAggregatedResources'}`,

@@ -1,12 +1,16 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/control-plane/config.ts';
 import { type ControlPlaneInfo, runControlPlane } from '../../../src/control-plane/run.ts';
 import { VERSION } from '../../../src/control-plane/version.ts';
 import { controlPlaneManifests } from '../../../src/install/manifests.ts';
 import { webhookConfigurations } from '../../../src/install/webhook-configurations.ts';
+import type { KubeClient } from '../../../src/k8s/api/client.ts';
+import { connectKubernetes } from '../../../src/k8s/api/connect.ts';
+import { POD, type Pod } from '../../../src/k8s/api/core-kinds.ts';
 import { crds } from '../../../src/k8s/api/crds.ts';
 import type { KubeObject } from '../../../src/k8s/api/object.ts';
 import { silentLogger } from '../../../src/lib/log.ts';
@@ -106,6 +110,22 @@ describe.skipIf(missing !== undefined)(
         '--force-conflicts',
       );
     const get = async (...args: string[]) => JSON.parse(await cluster.kubectl('get', ...args, '-o', 'json'));
+    /** As kubelet gives it to the sidecar of a Pod. */
+    async function tokenOf(admin: KubeClient, name: string): Promise<string> {
+      const { status } = await admin.raw<{ readonly status: { readonly token: string } }>({
+        method: 'POST',
+        path: '/api/v1/namespaces/shop/serviceaccounts/default/token',
+        body: {
+          apiVersion: 'authentication.k8s.io/v1',
+          kind: 'TokenRequest',
+          spec: {
+            audiences: ['weft-control-plane'],
+            boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name },
+          },
+        },
+      });
+      return status.token;
+    }
     const base64 = (text: string) => Buffer.from(text).toString('base64');
 
     it('does its whole work with the rights it is installed with', async () => {
@@ -252,6 +272,69 @@ describe.skipIf(missing !== undefined)(
 
       expect(rightsUsed(cluster.audit!.events(), USER).refused).toEqual([]);
     }, 300_000);
+
+    it('makes four calls for the certificate of a new proxy: request, its deletion, sealed leaf, insight', async () => {
+      const admin = await connectKubernetes({ kubeconfig: cluster.kubeconfig });
+      const envoys: SimulatedEnvoy[] = [];
+      try {
+        const names = Array.from({ length: 20 }, (_, index) => `many-${index}`);
+        const containers = [{ name: 'app', image: 'app', ports: [{ containerPort: 8080 }] }];
+        const createPod = async (name: string, index: number): Promise<void> => {
+          const at = { name, namespace: 'shop' };
+          await admin.create<Pod>(POD, { metadata: { ...at, labels: { app: 'web' } }, spec: { containers } });
+          const ip = `10.1.3.${index + 1}`;
+          const status = { phase: 'Running', podIP: ip, podIPs: [{ ip }] };
+          await admin.patch(POD, at, { status }, { as: 'merge', subresource: 'status' });
+        };
+        await Promise.all(names.map(createPod));
+        const served = async () => (await get('dataplanes', '-n', 'shop')).items.length === names.length;
+        await eventually('the Dataplanes', served, 60_000);
+        const tokens = await Promise.all(names.map((name) => tokenOf(admin, name)));
+        await sleep(2000);
+
+        const before = cluster.audit!.events().length;
+        const references = createReferenceReader();
+        for (const [index, name] of names.entries()) {
+          envoys.push(
+            createEnvoy({
+              node: { id: `default.${name}.shop`, cluster: 'web_shop_svc_80', metadata: {} },
+              url: `https://127.0.0.1:${info.dataplanePort}`,
+              authorization: `Bearer ${tokens[index]}`,
+              protocol: 'delta',
+              alwaysNode: false,
+              references,
+            }),
+          );
+        }
+        await eventually('all leaves', async () => envoys.every(({ leafAt }) => leafAt > 0), 60_000);
+        const answered = () =>
+          cluster
+            .audit!.events()
+            .slice(before)
+            .filter(({ user }) => user.username === USER);
+        const count = (resource: string) =>
+          answered().filter(({ verb, objectRef }) => verb !== 'watch' && objectRef?.resource === resource).length;
+        await eventually('all insights', async () => count('dataplaneinsights') >= names.length, 30_000);
+        // What was written too often would be by now.
+        await sleep(6000);
+        const calls = Object.fromEntries(
+          ['certificaterequests', 'sealedleaves', 'dataplaneinsights'].map((resource) => [resource, count(resource)]),
+        );
+        const { dataplaneinsights, ...exact } = calls;
+        expect(exact).toEqual({ certificaterequests: 40, sealedleaves: 20 });
+        // One each; a machine that stands still for seconds may part a leaf from what its proxy says to it.
+        expect(dataplaneinsights).toBeLessThanOrEqual(22);
+        // Besides, for each stream the review of its token, and what does not grow with the number of certificates.
+        const others = answered().filter(({ verb, objectRef }) => {
+          const { resource = '' } = objectRef ?? {};
+          return verb !== 'watch' && resource !== 'tokenreviews' && !(resource in calls);
+        });
+        expect(others.filter(({ objectRef }) => objectRef?.resource !== 'leases').length).toBeLessThan(20);
+      } finally {
+        for (const one of envoys) one.close();
+        await admin.close();
+      }
+    }, 180_000);
 
     it('has no right that nothing uses', () => {
       const { used } = rightsUsed(cluster.audit!.events(), USER);
