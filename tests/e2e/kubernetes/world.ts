@@ -23,7 +23,7 @@ export const SYSTEM = 'kong-mesh-system';
 export const SHOP = 'shop';
 export const APP_PORT = 8080;
 /** Left out of the redirect, so that the test can ask a client how it went. */
-const STATS_PORT = 9999;
+export const STATS_PORT = 9999;
 const IMAGE = 'weft/control-plane:0.1.0';
 
 /** How a client's requests went; every one was counted once. */
