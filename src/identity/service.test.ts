@@ -59,21 +59,26 @@ function signed(
   });
 }
 
+/** Time stands still while this is answered; what is done with the answer afterwards takes a moment of real time too. */
+function inRealTime<T>(call: () => Promise<T>): Promise<T> {
+  answering += 1;
+  return call().finally(() => setTimeout(() => (answering -= 1), 20));
+}
+
 /** A CA backend whose answers the test decides. Backends whose name starts with `broken` never say what to trust. */
 const fakeKind: CaBackendKind = {
   type: 'fake',
   validate: async () => [],
   usedSecrets: () => ['the-secret'],
   open: (config) => ({
-    async trustAnchors() {
-      if (config.name.startsWith('broken')) throw new CaError('unavailable', 'connection refused');
-      return { pem: ca.pem, notAfter: clock.now() + 365 * 24 * HOUR };
-    },
+    trustAnchors: () =>
+      inRealTime(async () => {
+        if (config.name.startsWith('broken')) throw new CaError('unavailable', 'connection refused');
+        return { pem: ca.pem, notAfter: clock.now() + 365 * 24 * HOUR };
+      }),
     sign(request) {
       signings.push(request);
-      answering += 1;
-      // What is done with the answer afterwards takes a moment of real time too.
-      return answer(request).finally(() => setTimeout(() => (answering -= 1), 5));
+      return inRealTime(() => answer(request));
     },
   }),
 };
@@ -217,7 +222,10 @@ describe('a CA that says with its answers what to trust', () => {
     open: (config, deps) => ({
       ...fakeKind.open(config, deps),
       announcesWithAnswers: true,
-      resume: async (proxy) => (proxy === WEB.name ? pending : undefined),
+      resume: async (proxy) =>
+        pending !== undefined && proxy === WEB.name
+          ? { ...pending, finish: () => inRealTime(pending.finish) }
+          : undefined,
     }),
   });
   const announced = async (request: SigningRequest): Promise<Chain> => ({

@@ -285,19 +285,12 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   }
 
   /** What failed before may go right now: no waiting for each proxy's own backoff. */
-  function retryAll(mesh: string, backend?: string): void {
+  function retryAll(mesh: string, backend: string): void {
     for (const record of proxies.values()) {
-      if (record.key.mesh !== mesh || record.failure === undefined) continue;
-      if (backend !== undefined && record.desired?.backend !== backend) continue;
+      if (record.key.mesh !== mesh || record.desired?.backend !== backend || record.failure === undefined) continue;
       record.failure = { ...record.failure, nextAttemptAt: clock.now() };
       consider(record);
     }
-  }
-
-  /** What the CAs of a mesh are asked is another question now. */
-  function forgive(mesh: string): void {
-    for (const [id, { refusals }] of work) if (id.startsWith(workId(mesh, ''))) refusals.clear();
-    retryAll(mesh);
   }
 
   /** A backend that does not answer at all: those that wait for their first leaf are told why. */
@@ -397,12 +390,12 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       const text = stableJson(mtls);
       if (known !== undefined && mtlsTexts.get(mesh) === text) return;
       mtlsTexts.set(mesh, text);
+      // Each backend says again what to trust; then it is `ready`, and who failed asks once more.
       backends.set(mtls);
-      forgive(mesh);
       emit({ kind: 'backends', mesh });
     },
     secretChanged(mesh, secretName) {
-      if (meshes.get(mesh)?.secretChanged(secretName)) forgive(mesh);
+      meshes.get(mesh)?.secretChanged(secretName);
     },
     want(key, desired) {
       const record = desired === undefined ? proxies.get(idOf(key)) : recordOf(key);
