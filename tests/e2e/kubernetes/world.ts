@@ -313,7 +313,7 @@ export function appContainer(container: {
     ...(port === undefined ? {} : { ports: [{ containerPort: port }] }),
     volumeMounts: [{ name: 'app', mountPath: '/app' }],
     // Without, it gets what nobody else wants.
-    resources: { requests: { cpu: '100m' } },
+    resources: { requests: { cpu: '50m' } },
     ...more,
   };
 }
