@@ -86,6 +86,24 @@ describe('ensure', () => {
     await expect(builtinCa.open(config(), deps).trustAnchors(signal)).resolves.toBeDefined();
   });
 
+  it('takes both Secrets of another replica whose transaction came between the two reads', async () => {
+    const secrets = createMemorySecrets();
+    const deps = createCaDependencies({ secrets });
+    await builtinCa.ensure!(config(), deps);
+    const made = new Map(secrets.values);
+    let reads = 0;
+    // The first read is of before the transaction, every later one of after.
+    const between = {
+      ...secrets,
+      read: async (mesh: string, name: string) => {
+        reads += 1;
+        return reads === 1 ? undefined : secrets.read(mesh, name);
+      },
+    };
+    await builtinCa.ensure!(config(), { ...deps, secrets: between });
+    expect(secrets.values).toEqual(made);
+  });
+
   it.each([names.cert, names.key])('refuses to guess when only %s exists', async (name) => {
     const deps = createCaDependencies({ secrets: createMemorySecrets({ [name]: 'x' }) });
     await expect(builtinCa.ensure!(config(), deps)).rejects.toMatchObject({

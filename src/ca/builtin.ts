@@ -87,15 +87,21 @@ export const builtinCa: CaBackendKind = {
   open: (config, deps) => createLocalBackend(() => load(config, deps), deps),
 };
 
-/** Both Secrets are there; a single one is somebody's accident and is not papered over. */
+/**
+ * Both Secrets are there; a single one is somebody's accident and is not papered over. They are read one by one, so another replica's transaction may
+ * come between: a half is looked at again before it is called one.
+ */
 async function isComplete(config: BackendConfig, deps: CaDependencies): Promise<boolean> {
   const names = builtinSecretNames(config.mesh, config.name);
-  const [cert, key] = await Promise.all([
-    deps.secrets.read(config.mesh, names.cert),
-    deps.secrets.read(config.mesh, names.key),
-  ]);
-  if ((cert === undefined) === (key === undefined)) return cert !== undefined;
-  const [present, missing] = cert ? [names.cert, names.key] : [names.key, names.cert];
+  const look = async () => {
+    const cert = await deps.secrets.read(config.mesh, names.cert);
+    const key = await deps.secrets.read(config.mesh, names.key);
+    return { cert: cert !== undefined, key: key !== undefined };
+  };
+  let found = await look();
+  if (found.cert !== found.key) found = await look();
+  if (found.cert === found.key) return found.cert;
+  const [present, missing] = found.cert ? [names.cert, names.key] : [names.key, names.cert];
   throw notConfigured(
     config,
     `Secret "${present}" exists without "${missing}"; restore the missing one, or delete the other to get a new CA`,
