@@ -118,9 +118,9 @@ describe.skipIf(missing !== undefined)(`under traffic${missing === undefined ? '
   });
 
   it('survives the API server', { timeout: TESTS_MS }, async () => {
-    await world.apply(pageMesh({ conf, expiration: '10m' }));
-    await eventually('leaves live ten minutes', 120_000, async () =>
-      (await world.leaves('api')).every((leaf) => leaf.validToDate.getTime() - Date.now() > 400_000),
+    await world.apply(pageMesh({ conf, expiration: '30m' }));
+    await eventually('leaves live half an hour', 120_000, async () =>
+      (await world.leaves('api')).every((leaf) => leaf.validToDate.getTime() - Date.now() > 1_200_000),
     );
     await world.cluster.stopApiServer();
     await sleep(API_SERVER_AWAY_MS);
