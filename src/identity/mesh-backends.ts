@@ -27,8 +27,8 @@ export interface OpenBackend {
 export interface MeshBackends {
   /** Opens, keeps and closes backends so that they are those of `mtls`; one whose type and conf did not change is kept as it is. */
   set(mtls: MeshMtls): void;
-  /** Opens the backends again that stand on this Secret; true when there are any. */
-  secretChanged(secret: string): boolean;
+  /** Opens the backends again that stand on this Secret. */
+  secretChanged(secret: string): void;
   get(name: string): OpenBackend | undefined;
   /** An answer, already checked, said that the backend's CA is this one now: announced from here on. */
   learn(name: string, anchorPem: string, trust: TrustStore): void;
@@ -247,10 +247,8 @@ export function createMeshBackends(options: {
       merge();
     },
     secretChanged(secret) {
-      let found = false;
       for (const one of [...opened.values()]) {
         if (!one.kind.usedSecrets(one.config).includes(secret)) continue;
-        found = true;
         void close(one);
         const reopened: Opened = {
           ...one,
@@ -267,7 +265,6 @@ export function createMeshBackends(options: {
         listen(reopened);
         load(reopened);
       }
-      return found;
     },
     get: (name) => opened.get(name),
     learn(name, anchorPem, trust) {
