@@ -145,6 +145,18 @@ export interface CaLimits {
   readonly perSecond?: number;
 }
 
+/** Something that would be in the way of real leaves. */
+export interface RehearsalFinding extends Violation {
+  /** Something to paste that mends it: a manifest or a command. */
+  readonly fix?: string;
+}
+
+/** What the leaves of a mesh will be, for `usage`. */
+export interface ExpectedUse {
+  readonly proxies: number;
+  readonly leafLifetimeMs: number;
+}
+
 /** One type of CA backend: `builtin`, `provided`, `certmanager`, later `vault`, `acmpca`. Listed in `ca/index.ts`. */
 export interface CaBackendKind {
   readonly type: string;
@@ -157,4 +169,16 @@ export interface CaBackendKind {
   /** Makes what must exist before the first leaf (builtin: CA certificate and key). Safe to call again and from several replicas. */
   ensure?(config: BackendConfig, deps: CaDependencies): Promise<void>;
   open(config: BackendConfig, deps: CaDependencies): CaBackend;
+  /**
+   * What a probe leaf does not show and only this kind can ask for: rights, options of a role, the state of the CA. Part of a rehearsal, before the probe
+   * leaf is signed. `path` is `mtls.backends[i].conf`. May ask the issuer; changes nothing there. Throws `CaError` when it can't find out.
+   */
+  rehearse?(
+    config: BackendConfig,
+    path: string,
+    deps: CaDependencies,
+    signal: AbortSignal,
+  ): Promise<readonly RehearsalFinding[]>;
+  /** What so many leaves mean with this issuer, one sentence a line: certificates per month, the time to replace all of them. Pure. */
+  usage?(config: BackendConfig, use: ExpectedUse): readonly string[];
 }
