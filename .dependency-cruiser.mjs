@@ -125,6 +125,7 @@ export default {
     only('database-drivers', 'pg', 'dist/store/'),
     only('kubernetes-client', '@kubernetes|undici', 'dist/k8s/api/'),
     only('grpc-library', '@grpc', 'dist/xds-server/'),
+    only('aws-libraries', '@aws-sdk|@smithy|@aws', 'dist/ca/aws/'),
     only('http-server', 'fastify|@fastify', 'dist/rest/'),
     only('log-library', 'pino', 'dist/lib/'),
     only('command-library', 'commander', 'dist/cli/'),

@@ -7,7 +7,15 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
 
 /** Packages that stay in node_modules, with what they depend on. */
-export const EXTERNAL_PACKAGES = ['@peculiar/x509', 'reflect-metadata', 'pg', 'undici', 'yaml'];
+export const EXTERNAL_PACKAGES = [
+  '@aws-sdk/credential-provider-node',
+  '@peculiar/x509',
+  '@smithy/signature-v4',
+  'pg',
+  'reflect-metadata',
+  'undici',
+  'yaml',
+];
 
 if (import.meta.filename === process.argv[1]) await bundle();
 

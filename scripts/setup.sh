@@ -37,6 +37,7 @@ if [ ! -d node_modules ] || [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
   say "installing npm packages"
   # Not `npm ci`: it fails where a registry lacks the optional packages of other platforms. Versions come from the lock file all the same.
   npm install --no-save --loglevel=error --no-audit --no-fund >/dev/null
+  rm -f $stamp # a checkout copied with hard links has a stamp of its own from here on
   echo "$wanted" >$stamp
 fi
 

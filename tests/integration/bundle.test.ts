@@ -42,6 +42,10 @@ it('loads nothing of Kubernetes into a control plane on machines', () => {
   expect(loaded.filter((module) => /dist\/(install|demo|store\/kubernetes)\//.test(module))).toEqual([]);
 });
 
+it('loads the libraries of AWS when they are needed', () => {
+  expect([...loadedWith('dist/control-plane/run.js')].filter((module) => /@aws|@smithy/.test(module))).toEqual([]);
+});
+
 it('holds no package that import() would get without names; such a one belongs into EXTERNAL_PACKAGES', () => {
   const nameless = Object.values(outputs).filter(
     ({ entryPoint, exports }) => entryPoint?.includes('node_modules/') === true && exports.join() === 'default',
