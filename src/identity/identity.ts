@@ -51,6 +51,8 @@ export interface IssuanceFailure {
   readonly message: string;
   /** Epoch ms. */
   readonly at: number;
+  /** Epoch ms of the first of the attempts that failed in a row. */
+  readonly since: number;
   readonly attempts: number;
   /** Epoch ms of the next attempt. */
   readonly nextAttemptAt: number;

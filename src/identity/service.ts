@@ -271,6 +271,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     record.failure = {
       message,
       at: now,
+      since: record.failure?.since ?? now,
       attempts,
       nextAttemptAt: nextTurn ?? now + pauseAfter(attempts, random()),
     };
@@ -294,10 +295,11 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   }
 
   /** A backend that does not answer at all: those that wait for their first leaf are told why. */
-  function unready(mesh: string, backend: string, failure: Omit<IssuanceFailure, 'at'>): void {
+  function unready(mesh: string, backend: string, failure: Omit<IssuanceFailure, 'at' | 'since'>): void {
     for (const record of proxies.values()) {
       if (record.key.mesh !== mesh || record.desired?.backend !== backend || record.leaf !== undefined) continue;
-      record.failure = { ...failure, at: clock.now() };
+      const now = clock.now();
+      record.failure = { ...failure, at: now, since: record.failure?.since ?? now };
       emit({ kind: 'failure', proxy: record.key, failure: record.failure, backend });
     }
   }

@@ -79,7 +79,7 @@ describe('createDataplaneInsights', () => {
     insights.disconnected(WEB, 's');
     await clock.advance(2000);
     expect(writes.length).toBe(2);
-    state = { ...state, failure: { message: 'no', at: 0, attempts: 1, nextAttemptAt: 1 } };
+    state = { ...state, failure: { message: 'no', at: 0, since: 0, attempts: 1, nextAttemptAt: 1 } };
     insights.connected(WEB, 't', {});
     await clock.advance(2000);
     expect(writes.length).toBe(3);
