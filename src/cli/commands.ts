@@ -1,5 +1,6 @@
 /** Every command of `weft`, as data: help, `docs/reference/cli.md` and completion are made of it. Code is loaded when a command runs. */
 import type { CommandSpec, OptionSpec } from './command.ts';
+import { CA_COMMANDS } from './commands-ca.ts';
 import { GENERATE_COMMANDS } from './commands-generate.ts';
 import { INSTALL_COMMANDS } from './commands-install.ts';
 import { TRANSPARENT_PROXY_COMMANDS } from './commands-transparent-proxy.ts';
@@ -52,6 +53,10 @@ export const GROUPS: Readonly<
   uninstall: {
     summary: 'Take away what install made',
     examples: [['Stop redirecting', 'weft uninstall transparent-proxy']],
+  },
+  ca: {
+    summary: 'Look after the CAs of a mesh',
+    examples: [['See where its certificates come from', 'weft inspect mesh default']],
   },
   generate: {
     summary: 'Generate tokens, keys and certificates',
@@ -387,6 +392,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...INSTALL_COMMANDS,
   ...TRANSPARENT_PROXY_COMMANDS,
   ...resourceCommands,
+  ...CA_COMMANDS,
   ...GENERATE_COMMANDS,
   ...planeCommands,
   {
