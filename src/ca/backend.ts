@@ -1,6 +1,7 @@
 import type { Violation } from '../resources/resource.ts';
 import type { CsrNames } from '../x509/csr.ts';
 import type { CertManager } from './certmanager/cert-manager.ts';
+import type { Egress } from './egress.ts';
 
 /** A CA's public side. */
 export interface TrustAnchors {
@@ -133,6 +134,8 @@ export interface CaDependencies {
   /** Reads a `file` data source; refuses paths outside the allowed directories. */
   readonly readFile: (path: string) => Promise<Buffer>;
   readonly now: () => number;
+  /** The way out to issuers elsewhere. */
+  readonly egress: Egress;
   /** cert-manager of the cluster this program runs in; absent outside Kubernetes. */
   readonly certManager?: CertManager | undefined;
 }

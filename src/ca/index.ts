@@ -3,6 +3,7 @@ import { builtinCa } from './builtin.ts';
 import { certManagerCa } from './certmanager/backend.ts';
 import { providedCa } from './provided.ts';
 
+export { createEgress } from './egress.ts';
 export { createFileReader } from './file-reader.ts';
 
 /** Every CA backend kind of this program; a new one is a file and a line here. */

@@ -1,9 +1,11 @@
 import { z } from 'zod';
+import { parseAllowedEndpoint } from '../ca/egress-rule.ts';
 import { INJECTOR_KEYS } from './config-keys-injector.ts';
 import {
   type ConfigOf,
   count,
   duration,
+  endpointList,
   flag,
   list,
   objects,
@@ -333,6 +335,10 @@ export const CONFIG_KEYS = {
       allowedFileRoots: list(
         [],
         'Directories from which a CA backend may read a `file` data source. Empty: none, and such a backend is refused. Kuma reads any file.',
+      ),
+      allowedEndpoints: endpointList(
+        'Where a CA backend may call although it is refused otherwise: addresses of this machine (loopback), link-local ones and metadata services. Each is a host, `host:port`, an address or a CIDR, such as `127.0.0.1:8100` for a Vault agent. Any other address needs no entry.',
+        parseAllowedEndpoint,
       ),
     },
   },

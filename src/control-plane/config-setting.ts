@@ -98,6 +98,17 @@ export function portList(
   return setting('list', schema, [], description, extras);
 }
 
+/** Hosts, `host:port`, addresses and CIDRs. `parse` says `undefined` for what is none. */
+export function endpointList(description: string, parse: (text: string) => unknown): Setting<readonly string[]> {
+  const item = z
+    .string('must be a text')
+    .refine(
+      (text) => parse(text) !== undefined,
+      'must be a host, host:port, an address or a CIDR, such as 127.0.0.1:8100',
+    );
+  return setting('list', z.array(item, 'must be a list of texts').readonly(), [], description);
+}
+
 /** Texts by name; in an environment variable `name:text,name:text`. */
 export function textMap(
   value: Readonly<Record<string, string>>,

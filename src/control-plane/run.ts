@@ -9,7 +9,7 @@ import { ensureSigningKey } from '../auth/signing-keys.ts';
 import { createTokens } from '../auth/tokens.ts';
 import { createUserAuthenticator } from '../auth/users.ts';
 import type { CaDependencies } from '../ca/backend.ts';
-import { caBackendKinds, createFileReader } from '../ca/index.ts';
+import { caBackendKinds, createEgress, createFileReader } from '../ca/index.ts';
 import { ADMIN_CLIENT_SAN } from '../envoy/tls.ts';
 import { createIdentityService } from '../identity/service.ts';
 import { aggregateInsights } from '../insights/aggregate.ts';
@@ -175,6 +175,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       secrets: createSecretAccess(store),
       readFile: createFileReader({ allowedFileRoots: config.weft.ca.allowedFileRoots }),
       now: clock.now,
+      egress: createEgress({ allowedEndpoints: config.weft.ca.allowedEndpoints }),
       ...kubernetes?.caDependencies,
     };
     const meshLifecycle = createMeshLifecycle({

@@ -7,6 +7,7 @@ import type {
   SecretAccess,
   SigningRequest,
 } from '../ca/backend.ts';
+import { createEgress } from '../ca/egress.ts';
 import { parseCertificates } from '../x509/chain.ts';
 import { createCsr } from '../x509/csr.ts';
 import { generateEcKey, type KeyPair } from '../x509/key.ts';
@@ -48,6 +49,7 @@ export function createCaDependencies(change: Partial<CaDependencies> = {}): CaDe
       throw new Error(`open ${path}: reading files is not allowed`);
     },
     now: Date.now,
+    egress: createEgress({ allowedEndpoints: [] }),
     ...change,
   };
 }

@@ -1,6 +1,6 @@
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { caBackendKinds, createFileReader } from '../../../src/ca/index.ts';
+import { caBackendKinds, createEgress, createFileReader } from '../../../src/ca/index.ts';
 import { createMeshLifecycle } from '../../../src/control-plane/mesh-lifecycle.ts';
 import { createSecretAccess } from '../../../src/control-plane/secrets.ts';
 import { webhookConfigurations } from '../../../src/install/webhook-configurations.ts';
@@ -70,6 +70,7 @@ describe.skipIf(missing !== undefined)(`admission webhooks${missing === undefine
         secrets: createSecretAccess(store),
         readFile: createFileReader({ allowedFileRoots: [] }),
         now: Date.now,
+        egress: createEgress({ allowedEndpoints: [] }),
       },
       ensureSigningKey: async () => undefined,
       unsafeDelete: false,
