@@ -28,6 +28,11 @@ const leaf: HeldLeaf = {
 };
 
 describe('decide', () => {
+  it('issues on request from the time on that was drawn for it', () => {
+    expect(decide(leaf, desired, HOUR, true, undefined, HOUR)).toEqual({ action: 'issue', reason: 'requested' });
+    expect(decide(leaf, desired, HOUR, true, undefined, HOUR + 1)).toEqual({ action: 'keep' });
+  });
+
   it.each([
     ['no leaf yet', undefined, desired, HOUR, true, 'none-held'],
     ['another backend', leaf, { ...desired, backend: 'ca-2' }, HOUR, true, 'backend-changed'],

@@ -1,4 +1,5 @@
 import type { DesiredIdentity, HeldLeaf } from './identity.ts';
+import { renewalWindowMs } from './renewals.ts';
 
 /** Why a leaf has to be issued; the word goes to logs. */
 export type IssueReason =
@@ -8,6 +9,7 @@ export type IssueReason =
   | 'lifetime-shortened'
   | 'untrusted'
   | 'ca-changed'
+  | 'requested'
   | 'due';
 
 export type Decision = { readonly action: 'keep' } | { readonly action: 'issue'; readonly reason: IssueReason };
@@ -15,7 +17,8 @@ export type Decision = { readonly action: 'keep' } | { readonly action: 'issue';
 /**
  * Whether the held leaf is still the one the proxy must have. Only what concerns the leaf counts: an edit of the Mesh that changes neither the backend,
  * the SANs nor shortens the life leaves it alone. `trusted`: it chains to what the mesh trusts; `undefined` while that is not known.
- * `replaceAt`: its CA is an older one of the backend, and it is this leaf's turn to be replaced at that time, epoch ms. Pure.
+ * `replaceAt`: its CA is an older one of the backend, and it is this leaf's turn to be replaced at that time, epoch ms. `requestedAt`: somebody asked for
+ * another one, from that time on. Pure.
  */
 export function decide(
   leaf: HeldLeaf | undefined,
@@ -23,6 +26,7 @@ export function decide(
   now: number,
   trusted: boolean | undefined,
   replaceAt?: number,
+  requestedAt?: number,
 ): Decision {
   if (leaf === undefined) return { action: 'issue', reason: 'none-held' };
   if (leaf.backend !== desired.backend) return { action: 'issue', reason: 'backend-changed' };
@@ -30,6 +34,7 @@ export function decide(
   if (trusted === false) return { action: 'issue', reason: 'untrusted' };
   if (leaf.notAfter - now > desired.lifetimeMs) return { action: 'issue', reason: 'lifetime-shortened' };
   if (replaceAt !== undefined && now >= replaceAt) return { action: 'issue', reason: 'ca-changed' };
+  if (requestedAt !== undefined && now >= requestedAt) return { action: 'issue', reason: 'requested' };
   if (now >= leaf.renewAt) return { action: 'issue', reason: 'due' };
   return { action: 'keep' };
 }
@@ -46,14 +51,9 @@ export function renewalTime(issuedAt: number, notAfter: number, random: number):
   return Math.round(issuedAt + (EARLIEST + (LATEST - EARLIEST) * random) * (notAfter - issuedAt));
 }
 
-/** Leaves of a CA that was replaced are issued anew within this share of their life, and this time. */
-const REPLACE_SHARE = 0.25;
-const REPLACE_MS = 900_000;
-
 /** When a leaf gets its turn after its CA was replaced: drawn once, spread so that a whole mesh does not ask at once. `random` in [0, 1). Epoch ms. */
 export function replacementTime(leaf: HeldLeaf, now: number, random: number): number {
-  const window = Math.min(REPLACE_MS, REPLACE_SHARE * (leaf.notAfter - leaf.issuedAt));
-  return Math.round(Math.min(leaf.renewAt, now + window * random));
+  return Math.round(Math.min(leaf.renewAt, now + renewalWindowMs(leaf.notAfter - leaf.issuedAt) * random));
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {

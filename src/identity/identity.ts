@@ -4,6 +4,8 @@
  * `wanted -> decide -> key + CSR -> backend.sign -> check -> held leaf -> listeners`, beside configuration and never in its way.
  */
 
+import type { IssuedLeaf } from './history.ts';
+
 /** One proxy of one mesh, as a key. */
 export interface ProxyKey {
   readonly mesh: string;
@@ -45,6 +47,21 @@ export interface HeldLeaf {
   readonly renewAt: number;
   /** How many leaves this proxy got so far, this one included. */
   readonly generation: number;
+  /** Why it was issued; absent in records of former versions. */
+  readonly reason?: string;
+  /** The leaves before it, newest first, bounded (`history.ts`); absent in records of former versions. */
+  readonly former?: readonly IssuedLeaf[];
+}
+
+/** Somebody asked to have leaves issued anew: of one proxy, of a service, or of the whole mesh. */
+export interface RenewalRequest {
+  readonly mesh: string;
+  readonly proxy?: string;
+  readonly service?: string;
+  /** Only leaves of this backend. */
+  readonly backend?: string;
+  /** Epoch ms: leaves issued before are replaced. */
+  readonly at: number;
 }
 
 export interface IssuanceFailure {
@@ -131,6 +148,11 @@ export interface IdentityService {
   secretChanged(mesh: string, secretName: string): void;
   /** What this proxy's leaf must be; `undefined`: none (mTLS off or proxy gone; a held leaf is forgotten after a while, not at once). Idempotent and cheap. */
   want(proxy: ProxyKey, desired: DesiredIdentity | undefined): void;
+  /**
+   * Issues the leaves anew that the request is about, each at its turn, through the queue as any other. Those of proxies that come later too. One that
+   * waits after a failure is tried at once when it was asked for by name.
+   */
+  renew(request: RenewalRequest): void;
   state(proxy: ProxyKey): IdentityState;
   bundle(mesh: string): TrustBundle | undefined;
   /** The listed backends in the order of the Mesh; empty when mTLS is off. */

@@ -3,7 +3,8 @@ import type { Clock } from '../lib/clock.ts';
 import { createCsr } from '../x509/csr.ts';
 import { generateEcKey, generateRsaKey, type KeyPair, parsePrivateKey, toPkcs8Pem } from '../x509/key.ts';
 import { createTrustStore, type TrustStore, verifyLeaf } from '../x509/verify.ts';
-import { renewalTime } from './decide.ts';
+import { type IssueReason, renewalTime } from './decide.ts';
+import { formerLeaves } from './history.ts';
 import type { DesiredIdentity, HeldLeaf, ProxyKey } from './identity.ts';
 import { type OpenBackend, withDeadline } from './mesh-backends.ts';
 import type { Sealer } from './sealed.ts';
@@ -21,7 +22,9 @@ export async function obtainLeaf(options: {
   proxy: ProxyKey;
   desired: DesiredIdentity;
   backend: OpenBackend;
-  generation: number;
+  /** The leaf it replaces. */
+  former: HeldLeaf | undefined;
+  reason: IssueReason;
   sealer: Sealer;
   clock: Clock;
   random: () => number;
@@ -63,7 +66,9 @@ export async function obtainLeaf(options: {
     backend: desired.backend,
     issuedAt: now,
     renewAt: renewalTime(now, verdict.leaf.notAfter, options.random()),
-    generation: options.generation,
+    generation: (options.former?.generation ?? 0) + 1,
+    reason: options.reason,
+    former: formerLeaves(options.former),
   });
   return { leaf, learned: isNew ? { anchorPem, trust: await createTrustStore(anchorPem) } : undefined };
 

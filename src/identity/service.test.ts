@@ -10,6 +10,7 @@ import { createTestCa, createTestLeaf, type TestCertificate } from '../testing/c
 import { createDrivenClock, type DrivenClock } from '../testing/fakes/driven-clock.ts';
 import { CLIENT_AUTH, KEY_USAGE, SERVER_AUTH } from '../x509/certificate.ts';
 import { generateEcKey, toPkcs8Pem } from '../x509/key.ts';
+import { leafHistory } from './history.ts';
 import type { DesiredIdentity, IdentityEvent, IdentityService } from './identity.ts';
 import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
 import { createIdentityService } from './service.ts';
@@ -212,6 +213,67 @@ describe('issuing', () => {
     clearInterval(counter);
     expect(turns).toBeGreaterThan(10);
     await real.close();
+  });
+});
+
+describe('renewing on request', () => {
+  const names = Array.from({ length: 20 }, (_, proxy) => `p-${proxy}`);
+  const generations = () => names.map((name) => service.state({ mesh: 'default', name }).leaf?.generation ?? 0);
+  beforeEach(async () => {
+    service.setMesh('default', mtls('ca-1'));
+    for (const name of names) service.want({ mesh: 'default', name }, wanted());
+    await clock.advance(1000);
+  });
+
+  it('has one proxy at once, and tells the former leaf in its history', async () => {
+    const serial = serialOf('p-3');
+    service.renew({ mesh: 'default', proxy: 'p-3', at: clock.now() });
+    await clock.advance(100);
+    expect(generations().filter((generation) => generation === 2)).toHaveLength(1);
+    expect(leafHistory(service.state({ mesh: 'default', name: 'p-3' }).leaf)).toMatchObject([
+      { generation: 2, reason: 'requested', backend: 'ca-1' },
+      { generation: 1, reason: 'none-held', serial },
+    ]);
+  });
+
+  it('spreads a mesh over a quarter of the life, each proxy once, and those that come later too', async () => {
+    service.want({ mesh: 'default', name: 'p-0' }, undefined);
+    service.renew({ mesh: 'default', at: clock.now() });
+    const steps: number[] = [];
+    for (let minute = 0; minute < 15; minute += 1) {
+      await clock.advance(60_000);
+      steps.push(generations().filter((generation) => generation === 2).length);
+    }
+    expect(steps[0]).toBeLessThan(10);
+    expect(generations()).toEqual([1, ...names.slice(1).map(() => 2)]);
+    service.want({ mesh: 'default', name: 'p-0' }, wanted());
+    await clock.advance(1000);
+    expect(generations()).toEqual(names.map(() => 2));
+    expect(signings.length).toBe(40);
+  });
+
+  it('tries at once what waits after a failure, when asked by name', async () => {
+    answer = async () => {
+      throw new CaError('unavailable', 'connection refused');
+    };
+    service.want({ mesh: 'default', name: 'late' }, wanted());
+    await clock.advance(100);
+    answer = good;
+    service.renew({ mesh: 'default', proxy: 'late', at: clock.now() });
+    await clock.advance(100);
+    expect(service.state({ mesh: 'default', name: 'late' })).toMatchObject({
+      failure: undefined,
+      leaf: { generation: 1 },
+    });
+  });
+
+  it('remembers ten leaves of a proxy', async () => {
+    for (let round = 0; round < 12; round += 1) {
+      service.renew({ mesh: 'default', proxy: 'p-1', at: clock.now() });
+      await clock.advance(1000);
+    }
+    const history = leafHistory(service.state({ mesh: 'default', name: 'p-1' }).leaf);
+    expect(history.map(({ generation }) => generation)).toEqual([13, 12, 11, 10, 9, 8, 7, 6, 5, 4]);
   });
 });
 

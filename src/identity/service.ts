@@ -35,6 +35,7 @@ import { createMeshBackends, type MeshBackends } from './mesh-backends.ts';
 import { obtainLeaf } from './obtain.ts';
 import { createIssuanceQueue, type IssuanceQueue } from './queue.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
+import { createRenewals } from './renewals.ts';
 import { createRoots } from './roots.ts';
 import { createSchedule } from './schedule.ts';
 import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
@@ -87,6 +88,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   const writer = createLeafWriter({ records: options.records, sealer, clock, log });
   const metrics = createIssuanceMetrics(options.metrics, () => work);
   const trusts = createTrustCache();
+  const renewals = createRenewals();
   const roots = createRoots(clock, (id) => meshes.get(id.split('//')[0]!)?.rootsChanged());
   const schedule = createSchedule(clock, (ids) => {
     for (const id of ids) {
@@ -167,9 +169,11 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         : trusts.verifies(leaf, bundle.pem);
     if (leaf === undefined || trusted !== true || !isSuperseded(key.mesh, leaf)) record.replaceAt = undefined;
     else record.replaceAt ??= replacementTime(leaf, now, random());
-    const decision = decide(leaf, desired, now, trusted, record.replaceAt);
+    const requestedAt = leaf === undefined ? undefined : renewals.turn(key, leaf);
+    const decision = decide(leaf, desired, now, trusted, record.replaceAt, requestedAt);
     if (decision.action === 'keep') {
-      schedule.set(id, Math.min(leaf!.renewAt, record.replaceAt ?? Number.POSITIVE_INFINITY));
+      const { replaceAt = Number.POSITIVE_INFINITY } = record;
+      schedule.set(id, Math.min(leaf!.renewAt, replaceAt, requestedAt ?? Number.POSITIVE_INFINITY));
       return;
     }
     record.reason = decision.reason;
@@ -222,7 +226,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         proxy: key,
         desired,
         backend,
-        generation: (record.leaf?.generation ?? 0) + 1,
+        former: record.leaf,
+        reason,
         sealer,
         clock,
         random,
@@ -416,6 +421,16 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       }
       record.desired = desired;
       consider(record);
+    },
+    renew(request) {
+      renewals.add(request, clock.now());
+      for (const record of proxies.values()) {
+        if (record.key.mesh !== request.mesh) continue;
+        if (record.failure !== undefined && record.key.name === request.proxy) {
+          record.failure = { ...record.failure, nextAttemptAt: clock.now() };
+        }
+        consider(record);
+      }
     },
     state(key): IdentityState {
       const record = proxies.get(idOf(key));
