@@ -1,3 +1,5 @@
+import { createHeap } from '../lib/heap.ts';
+
 /** Work for one CA backend: at most `concurrency` at a time, the most urgent first, in slices that leave the event loop free. */
 export interface IssuanceQueue {
   /** Asks for `key`; a later call with an earlier `urgency` (epoch ms of expiry, 0: has none) moves it forward. Harmless when it is under way. */
@@ -22,9 +24,11 @@ export function createIssuanceQueue(options: {
 }): IssuanceQueue {
   const waiting = new Map<string, number>();
   const running = new Set<string>();
-  /** Waiting keys, least urgent first, for `pop`; keys that left since are still in it. */
-  let order: string[] = [];
-  let stale = false;
+  /** By urgency; an entry whose urgency is not the one in `waiting` is out of date. */
+  const order = createHeap<{ readonly key: string; readonly urgency: number; readonly turn: number }>(
+    (a, b) => a.urgency < b.urgency || (a.urgency === b.urgency && a.turn < b.turn),
+  );
+  let turns = 0;
   let pumping = false;
   let closed = false;
   let sliceEnd = 0;
@@ -50,14 +54,11 @@ export function createIssuanceQueue(options: {
     pumping = false;
   }
 
+  /** The most urgent that waits; there is one. */
   function next(): string {
     for (;;) {
-      if (stale || order.length === 0) {
-        order = [...waiting].sort(([, a], [, b]) => b - a).map(([key]) => key);
-        stale = false;
-      }
-      const key = order.pop()!;
-      if (waiting.has(key)) return key;
+      const { key, urgency } = order.take()!;
+      if (waiting.get(key) === urgency) return key;
     }
   }
 
@@ -67,7 +68,7 @@ export function createIssuanceQueue(options: {
       const known = waiting.get(key);
       if (known === undefined || urgency < known) {
         waiting.set(key, urgency);
-        stale = true;
+        order.add({ key, urgency, turn: turns++ });
       }
       queueMicrotask(() => void pump());
     },
@@ -82,6 +83,7 @@ export function createIssuanceQueue(options: {
     close() {
       closed = true;
       waiting.clear();
+      order.clear();
     },
   };
 }
