@@ -1,14 +1,10 @@
 import { Counter, Gauge, Histogram, type Metrics } from '../lib/metrics.ts';
-import type { Breaker } from './breaker.ts';
-import type { IssuanceQueue } from './queue.ts';
+import type { Coordinator } from './coordinator.ts';
 
 const SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 30, 60];
 
 /** Counters of issuance. Names of the first four are Kuma's (kuma-compat 2.3); labels have few values. */
-export function createIssuanceMetrics(
-  registry: Metrics,
-  work: () => ReadonlyMap<string, { readonly queue: IssuanceQueue; readonly breaker: Breaker }>,
-) {
+export function createIssuanceMetrics(registry: Metrics, coordinators: () => ReadonlyMap<string, Coordinator>) {
   const registers = [registry];
   const generated = new Counter({ name: 'cert_generation', help: 'Leaves issued', labelNames: ['mesh'], registers });
   const failed = new Counter({
@@ -42,7 +38,7 @@ export function createIssuanceMetrics(
     help: 'Leaves waiting to be issued, over all backends',
     registers,
     collect() {
-      this.set([...work().values()].reduce((sum, { queue }) => sum + queue.waiting, 0));
+      this.set([...coordinators().values()].reduce((sum, { waiting }) => sum + waiting, 0));
     },
   });
   return {

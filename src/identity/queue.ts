@@ -1,12 +1,12 @@
 import { createHeap } from '../lib/heap.ts';
 
-/** Work for one CA backend: at most `concurrency` at a time, the most urgent first, in slices that leave the event loop free. */
+/** Work for one CA backend, the most urgent first, in slices that leave the event loop free. */
 export interface IssuanceQueue {
   /** Asks for `key`; a later call with an earlier `urgency` (epoch ms of expiry, 0: has none) moves it forward. Harmless when it is under way. */
   add(key: string, urgency: number): void;
   /** Forgets `key` when it is not under way. */
   drop(key: string): void;
-  /** Looks again whether something may run, after `mayRun` changed its mind. */
+  /** Looks again whether something may run, after `mayStart` changed its mind. */
   wake(): void;
   readonly waiting: number;
   readonly running: number;
@@ -16,9 +16,9 @@ export interface IssuanceQueue {
 /** One slice of synchronous work. Milliseconds. */
 const SLICE_MS = 10;
 
-/** `mayRun`: how many may run now; `run` never rejects; `done` is told when a key may be added again. */
+/** `mayStart`: another one may run beside so many, and does when the answer is true; `run` never rejects; `done` is told when a key may be added again. */
 export function createIssuanceQueue(options: {
-  mayRun: () => number;
+  mayStart: (running: number) => boolean;
   run: (key: string) => Promise<void>;
   done: (key: string) => void;
 }): IssuanceQueue {
@@ -36,12 +36,13 @@ export function createIssuanceQueue(options: {
   async function pump(): Promise<void> {
     if (pumping) return;
     pumping = true;
-    while (!closed && waiting.size > 0 && running.size < options.mayRun()) {
+    while (!closed && waiting.size > 0) {
       if (performance.now() > sliceEnd) {
         await new Promise((resolve) => setImmediate(resolve));
         sliceEnd = performance.now() + SLICE_MS;
         continue;
       }
+      if (!options.mayStart(running.size)) break;
       const key = next();
       waiting.delete(key);
       running.add(key);

@@ -67,7 +67,7 @@ it('works on the most urgent first, never on more than it may', async () => {
   let most = 0;
   let running = 0;
   const queue = createIssuanceQueue({
-    mayRun: () => 2,
+    mayStart: (running) => running < 2,
     done: () => undefined,
     run: async (key) => {
       started.push(key);

@@ -13,11 +13,8 @@ import type { Clock } from '../lib/clock.ts';
 import { stableJson } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metrics } from '../lib/metrics.ts';
-import { readNode } from '../x509/certificate.ts';
-import { parseCertificates, reachesAnchor } from '../x509/chain.ts';
 import { createTrustStore } from '../x509/verify.ts';
-import { isRefusal, pauseAfter } from './backoff.ts';
-import { type Breaker, createBreaker } from './breaker.ts';
+import { type Coordinator, createCoordinator } from './coordinator.ts';
 import { decide, type IssueReason, replacementTime } from './decide.ts';
 import type {
   DesiredIdentity,
@@ -32,15 +29,13 @@ import type {
 import { createIssuanceMetrics } from './issuance-metrics.ts';
 import { createLeafWriter } from './leaf-writer.ts';
 import { createMeshBackends, type MeshBackends } from './mesh-backends.ts';
-import { obtainLeaf } from './obtain.ts';
-import { createIssuanceQueue, type IssuanceQueue } from './queue.ts';
-import { createRefusals, type Refusals } from './refusals.ts';
+import { type Obtained, obtainLeaf } from './obtain.ts';
 import { createRenewals } from './renewals.ts';
 import { createRoots } from './roots.ts';
 import { createSchedule } from './schedule.ts';
 import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
+import { createTrustCache } from './trust-cache.ts';
 
-const CONCURRENCY = 32;
 /** So many CAs of one backend are trusted at once; a signer that has a new one with every answer is no CA to follow. */
 const MOST_ROOTS = 8;
 /** A key that was forgotten is kept so long when its proxy holds no leaf. Milliseconds. */
@@ -51,16 +46,9 @@ interface ProxyRecord {
   readonly id: string;
   desired: DesiredIdentity | undefined;
   leaf: HeldLeaf | undefined;
-  failure: IssuanceFailure | undefined;
   reason: IssueReason;
   /** Its leaf is of a CA that its backend has left: epoch ms when it gets a new one. */
   replaceAt: number | undefined;
-}
-
-interface BackendWork {
-  readonly queue: IssuanceQueue;
-  readonly breaker: Breaker;
-  readonly refusals: Refusals;
 }
 
 export interface IdentityServiceOptions {
@@ -82,11 +70,12 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   const meshes = new Map<string, MeshBackends>();
   /** mTLS of each mesh as it was told last. */
   const mtlsTexts = new Map<string, string>();
-  const work = new Map<string, BackendWork>();
+  /** By mesh and backend. */
+  const coordinators = new Map<string, Coordinator>();
   const listeners = new Set<(event: IdentityEvent) => void>();
   const sealer = createSealer(options.sealingKey);
   const writer = createLeafWriter({ records: options.records, sealer, clock, log });
-  const metrics = createIssuanceMetrics(options.metrics, () => work);
+  const metrics = createIssuanceMetrics(options.metrics, () => coordinators);
   const trusts = createTrustCache();
   const renewals = createRenewals();
   const roots = createRoots(clock, (id) => meshes.get(id.split('//')[0]!)?.rootsChanged());
@@ -95,7 +84,6 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       const record = proxies.get(id);
       if (record?.desired !== undefined) consider(record);
       else if (record !== undefined) forget(record);
-      else work.get(id)?.queue.wake();
     }
   });
   const stopWatching = new AbortController();
@@ -117,7 +105,6 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         id,
         desired: undefined,
         leaf: undefined,
-        failure: undefined,
         reason: 'none-held',
         replaceAt: undefined,
       };
@@ -126,36 +113,31 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     return record;
   }
 
-  /** Work of one backend of one mesh; its id can't be a proxy's: those have one slash. */
-  function workOf(id: string): BackendWork {
-    let one = work.get(id);
-    const [mesh, backend] = id.split('//') as [string, string];
-    if (one === undefined) {
-      const breaker = createBreaker(random);
-      const refusals = createRefusals(random);
-      const queue = createIssuanceQueue({
-        mayRun: () => {
-          if (meshes.get(mesh)?.get(backend)?.trust === undefined) return 0;
-          const state = breaker.state(clock.now());
-          if (state === 'go') return CONCURRENCY;
-          if (state === 'probe') return 1;
-          schedule.set(id, state);
-          return 0;
-        },
-        run: (proxyId) => issue(proxyId, breaker, refusals),
-        // What is wanted may have changed meanwhile.
-        done: (proxyId) => {
-          const record = proxies.get(proxyId);
+  const workId = (mesh: string, backend: string) => `${mesh}//${backend}`;
+
+  function coordinatorOf(mesh: string, backend: string): Coordinator {
+    const id = workId(mesh, backend);
+    let coordinator = coordinators.get(id);
+    if (coordinator === undefined) {
+      const recordOf = (name: string) => proxies.get(idOf({ mesh, name }));
+      coordinator = createCoordinator<Obtained>({
+        mesh,
+        backend,
+        clock,
+        random,
+        isReady: () => meshes.get(mesh)?.get(backend)?.trust !== undefined,
+        obtain: (name) => obtain(recordOf(name), backend),
+        issued: (name, obtained) => issued(recordOf(name), obtained),
+        failed: (name, failure, error) => failed({ mesh, name }, backend, failure, error),
+        again(name) {
+          const record = recordOf(name);
           if (record !== undefined) consider(record);
         },
       });
-      one = { queue, breaker, refusals };
-      work.set(id, one);
+      coordinators.set(id, coordinator);
     }
-    return one;
+    return coordinator;
   }
-
-  const workId = (mesh: string, backend: string) => `${mesh}//${backend}`;
 
   /** Looks at what the proxy has and should have, and puts it where it belongs: the schedule or a queue. */
   function consider(record: ProxyRecord): void {
@@ -177,19 +159,9 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       return;
     }
     record.reason = decision.reason;
-    if (record.failure !== undefined && record.failure.nextAttemptAt > now) {
-      schedule.set(id, record.failure.nextAttemptAt);
-      return;
-    }
-    const { queue, refusals } = workOf(workId(key.mesh, desired.backend));
-    const turn = refusals.turn(id, now);
-    if (turn > now) {
-      if (record.failure !== undefined) record.failure = { ...record.failure, nextAttemptAt: turn };
-      schedule.set(id, turn);
-      return;
-    }
-    schedule.clear(id);
-    queue.add(id, leaf?.notAfter ?? 0);
+    const mayAskAt = coordinatorOf(key.mesh, desired.backend).ask(key.name, leaf?.notAfter ?? 0);
+    if (mayAskAt === undefined) schedule.clear(id);
+    else schedule.set(id, mayAskAt);
   }
 
   /** The backend of this leaf announces another CA than the one that signed it. */
@@ -211,18 +183,18 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     roots.remove(workId(mesh, former.backend), former, replaced && !same);
   }
 
-  async function issue(id: string, breaker: Breaker, refusals: Refusals): Promise<void> {
-    const record = proxies.get(id);
+  /** Asks the CA for the leaf that `record` wants from this backend; `undefined`: it wants none. */
+  async function obtain(record: ProxyRecord | undefined, name: string): Promise<Obtained | undefined> {
     const desired = record?.desired;
-    if (record === undefined || desired === undefined || closed) return;
+    if (record === undefined || desired?.backend !== name || closed) return undefined;
     const { key, reason } = record;
-    const backend = meshes.get(key.mesh)?.get(desired.backend);
     const started = clock.monotonic();
     try {
+      const backend = meshes.get(key.mesh)?.get(name);
       if (backend === undefined) {
-        throw new CaError('not-configured', `mesh ${key.mesh} has no open CA backend "${desired.backend}"`);
+        throw new CaError('not-configured', `mesh ${key.mesh} has no open CA backend "${name}"`);
       }
-      const { leaf, learned } = await obtainLeaf({
+      const obtained = await obtainLeaf({
         proxy: key,
         desired,
         backend,
@@ -233,79 +205,56 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         random,
       });
       // Looked at when the answer is there: many may be under way.
-      if (learned !== undefined && roots.of(workId(key.mesh, desired.backend)).length >= MOST_ROOTS) {
+      if (obtained.learned !== undefined && roots.of(workId(key.mesh, name)).length >= MOST_ROOTS) {
         throw new CaError('invalid-answer', `the CA's answer was refused: more than ${MOST_ROOTS} CAs at once`);
       }
-      metrics.issued(key.mesh, desired.backend, (clock.monotonic() - started) / 1000);
-      const healed = refusals.succeeded(id);
-      if (breaker.succeeded() || healed) {
-        refusals.hurry(clock.now());
-        retryAll(key.mesh, desired.backend);
-      }
-      if (closed) return;
-      backend.state.issued(id);
-      if (learned !== undefined) meshes.get(key.mesh)?.learn(backend.name, learned.anchorPem, learned.trust);
-      swap(record, leaf);
-      record.failure = undefined;
-      writer.save(key, leaf);
-      log.debug('leaf issued', {
-        mesh: key.mesh,
-        dataplane: key.name,
-        backend: leaf.backend,
-        reason,
-        serial: leaf.serial,
-      });
-      emit({ kind: 'leaf', proxy: key, leaf, reason });
+      metrics.issued(key.mesh, name, (clock.monotonic() - started) / 1000);
+      return obtained;
     } catch (error) {
-      const now = clock.now();
-      const again = refusals.has(id);
-      // Who was refused before tells nothing new of the others.
-      if (!again) breaker.failed(id, now);
-      const nextTurn = again || isRefusal(error) ? refusals.failed(id, now) : undefined;
       metrics.failed(key.mesh, error instanceof CaError ? error.code : 'other');
-      // Who stops asking is no failure of the backend.
-      if (record.desired !== undefined && !closed) backend?.state.failed(id, error);
-      fail(record, desired.backend, error, nextTurn);
+      throw error;
     }
   }
 
-  function fail(record: ProxyRecord, backend: string, error: unknown, nextTurn: number | undefined): void {
-    const now = clock.now();
-    const attempts = (record.failure?.attempts ?? 0) + 1;
-    const message = `issue a leaf for ${record.key.name} of mesh ${record.key.mesh} from backend "${backend}": ${error instanceof Error ? error.message : error}`;
-    record.failure = {
-      message,
-      at: now,
-      since: record.failure?.since ?? now,
-      attempts,
-      nextAttemptAt: nextTurn ?? now + pauseAfter(attempts, random()),
-    };
-    log.warn('issuing a leaf failed', {
-      mesh: record.key.mesh,
-      dataplane: record.key.name,
-      backend,
-      attempts,
-      error: message,
+  function issued(record: ProxyRecord | undefined, { leaf, learned }: Obtained): void {
+    const wanted = record?.desired?.backend;
+    // An answer that was under way while the mesh changed its backend, and comes after the other one's.
+    if (record === undefined || (wanted !== leaf.backend && wanted === record.leaf?.backend)) return;
+    const { key } = record;
+    const reason = leaf.reason ?? record.reason;
+    const mesh = meshes.get(key.mesh);
+    mesh?.get(leaf.backend)?.state.issued(record.id);
+    if (learned !== undefined) mesh?.learn(leaf.backend, learned.anchorPem, learned.trust);
+    swap(record, leaf);
+    writer.save(key, leaf);
+    log.debug('leaf issued', {
+      mesh: key.mesh,
+      dataplane: key.name,
+      backend: leaf.backend,
+      reason,
+      serial: leaf.serial,
     });
-    emit({ kind: 'failure', proxy: record.key, failure: record.failure, backend });
+    emit({ kind: 'leaf', proxy: key, leaf, reason });
   }
 
-  /** What failed before may go right now: no waiting for each proxy's own backoff. */
-  function retryAll(mesh: string, backend: string): void {
-    for (const record of proxies.values()) {
-      if (record.key.mesh !== mesh || record.desired?.backend !== backend || record.failure === undefined) continue;
-      record.failure = { ...record.failure, nextAttemptAt: clock.now() };
-      consider(record);
-    }
+  function failed(proxy: ProxyKey, backend: string, failure: IssuanceFailure, error: unknown): void {
+    meshes.get(proxy.mesh)?.get(backend)?.state.failed(idOf(proxy), error);
+    log.warn('issuing a leaf failed', {
+      mesh: proxy.mesh,
+      dataplane: proxy.name,
+      backend,
+      attempts: failure.attempts,
+      error: failure.message,
+    });
+    emit({ kind: 'failure', proxy, failure, backend });
   }
 
   /** A backend that does not answer at all: those that wait for their first leaf are told why. */
-  function unready(mesh: string, backend: string, failure: Omit<IssuanceFailure, 'at' | 'since'>): void {
-    for (const record of proxies.values()) {
-      if (record.key.mesh !== mesh || record.desired?.backend !== backend || record.leaf !== undefined) continue;
-      const now = clock.now();
-      record.failure = { ...failure, at: now, since: record.failure?.since ?? now };
-      emit({ kind: 'failure', proxy: record.key, failure: record.failure, backend });
+  function unready(mesh: string, backend: string, why: Omit<IssuanceFailure, 'at' | 'since'>): void {
+    for (const { key, desired, leaf } of proxies.values()) {
+      if (key.mesh !== mesh || desired?.backend !== backend || leaf !== undefined) continue;
+      const failure = coordinatorOf(mesh, backend).unanswered(key.name, why);
+      emit({ kind: 'failure', proxy: key, failure, backend });
     }
   }
 
@@ -338,9 +287,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   }
 
   function leaveBackend({ key, id }: ProxyRecord, backend: string): void {
-    const left = work.get(workId(key.mesh, backend));
-    left?.queue.drop(id);
-    left?.refusals.gone(id);
+    coordinators.get(workId(key.mesh, backend))?.leave(key.name);
     meshes.get(key.mesh)?.get(backend)?.state.gone(id);
   }
 
@@ -379,13 +326,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           random,
           log,
           changed: (bundle) => bundleChanged(mesh, bundle),
-          ready: (backend) => {
-            const one = workOf(workId(mesh, backend));
-            one.breaker.succeeded();
-            one.refusals.clear();
-            retryAll(mesh, backend);
-            one.queue.wake();
-          },
+          ready: (backend) => coordinatorOf(mesh, backend).ready(),
           unready: (backend, failure) => unready(mesh, backend, failure),
           retained: (backend) => roots.of(workId(mesh, backend)),
           newest: (backend) => roots.newest(workId(mesh, backend)),
@@ -411,13 +352,11 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         if (record.desired === undefined) return;
         leaveBackend(record, record.desired.backend);
         record.desired = undefined;
-        record.failure = undefined;
         schedule.set(record.id, record.leaf?.notAfter ?? clock.now() + FORGET_MS);
         return;
       }
       if (record.desired?.backend !== desired.backend && record.desired !== undefined) {
         leaveBackend(record, record.desired.backend);
-        record.failure = undefined;
       }
       record.desired = desired;
       consider(record);
@@ -426,15 +365,17 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       renewals.add(request, clock.now());
       for (const record of proxies.values()) {
         if (record.key.mesh !== request.mesh) continue;
-        if (record.failure !== undefined && record.key.name === request.proxy) {
-          record.failure = { ...record.failure, nextAttemptAt: clock.now() };
-        }
+        const { key, desired } = record;
+        if (key.name === request.proxy && desired !== undefined)
+          coordinatorOf(key.mesh, desired.backend).hurry(key.name);
         consider(record);
       }
     },
     state(key): IdentityState {
       const record = proxies.get(idOf(key));
-      return { desired: record?.desired, leaf: record?.leaf, failure: record?.failure };
+      const desired = record?.desired;
+      const coordinator = desired === undefined ? undefined : coordinators.get(workId(key.mesh, desired.backend));
+      return { desired, leaf: record?.leaf, failure: coordinator?.failure(key.name) };
     },
     bundle: (mesh) => meshes.get(mesh)?.bundle(),
     backends: (mesh) => meshes.get(mesh)?.states() ?? [],
@@ -463,41 +404,13 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     async close() {
       closed = true;
       schedule.close();
-      for (const { queue } of work.values()) queue.close();
+      for (const coordinator of coordinators.values()) coordinator.close();
       for (const backends of meshes.values()) closing(backends.close());
       roots.close();
       stopWatching.abort();
       await Promise.all(cleanups);
       await watching;
       await writer.close();
-    },
-  };
-}
-
-/** Whether a leaf chains to a bundle, remembered per leaf and bundle: a push asks for each proxy. */
-function createTrustCache() {
-  const anchorsOf = new Map<string, ReturnType<typeof readNode>[]>();
-  const verdicts = new WeakMap<HeldLeaf, Map<string, boolean>>();
-  return {
-    verifies(leaf: HeldLeaf, bundlePem: string): boolean {
-      let ofLeaf = verdicts.get(leaf);
-      if (ofLeaf === undefined) {
-        ofLeaf = new Map();
-        verdicts.set(leaf, ofLeaf);
-      }
-      let verdict = ofLeaf.get(bundlePem);
-      if (verdict === undefined) {
-        let anchors = anchorsOf.get(bundlePem);
-        if (anchors === undefined) {
-          anchors = parseCertificates(bundlePem).map(readNode);
-          if (anchorsOf.size > 100) anchorsOf.clear();
-          anchorsOf.set(bundlePem, anchors);
-        }
-        verdict = reachesAnchor(leaf.chainPem, anchors);
-        if (ofLeaf.size > 8) ofLeaf.clear();
-        ofLeaf.set(bundlePem, verdict);
-      }
-      return verdict;
     },
   };
 }
