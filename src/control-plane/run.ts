@@ -232,7 +232,6 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       log: log.named('insights'),
       instanceId,
       identityState: (proxy) => identity.state(proxy),
-      bundle: (mesh) => identity.bundle(mesh),
       exists: (proxy) => watcher.snapshot(proxy.mesh)?.dataplanes.has(proxy.name) ?? false,
       // In a cluster each insight is a call of its own: what changes within two seconds is one.
       flushDelayMs: Math.min(kubernetes ? 2000 : 250, config.xdsServer.dataplaneStatusFlushInterval),

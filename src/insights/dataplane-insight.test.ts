@@ -11,6 +11,7 @@ const WEB = { mesh: 'default', name: 'web-1' };
 const leaf = { notAfter: 3_600_000, issuedAt: 0, renewAt: 1, notBefore: 0, generation: 1, backend: 'ca' } as HeldLeaf;
 
 let clock: DrivenClock;
+let store: ResourceStore;
 let writes: string[][];
 let state: IdentityState;
 let insights: DataplaneInsights;
@@ -21,7 +22,7 @@ beforeEach(() => {
   const desired = { backend: 'ca', uriSans: [], lifetimeMs: 1, keyType: 'ec-p256' } as const;
   state = { desired, leaf: undefined, failure: undefined };
   const memory = createMemoryStore({ clock });
-  const store: ResourceStore = {
+  store = {
     ...memory,
     async transact(batch) {
       writes.push(batch.map((one) => (one.op === 'put' ? one.resource.meta.name : one.op)));
@@ -34,7 +35,6 @@ beforeEach(() => {
     log: silentLogger,
     instanceId: 'cp',
     identityState: () => state,
-    bundle: () => undefined,
     exists: () => true,
     flushDelayMs: 1000,
     newId: () => 'id',
@@ -83,5 +83,26 @@ describe('createDataplaneInsights', () => {
     insights.connected(WEB, 't', {});
     await clock.advance(2000);
     expect(writes.length).toBe(3);
+  });
+
+  it('says what the proxy has acknowledged, which is not always what it was given', async () => {
+    const insightOf = async () => (await store.get({ type: 'DataplaneInsight', ...WEB }))?.spec;
+    issue();
+    insights.connected(WEB, 's', {});
+    await clock.advance(10_000);
+    expect(await insightOf()).toMatchObject({ mTLS: { issuedBackend: 'ca', supportedBackends: [] } });
+    const presented = { serial: '01', backend: 'ca', root: 'aa', notAfter: 3_600_000 };
+    insights.secretsAcknowledged(WEB, 'former', { backends: ['old'], roots: ['00'], leaf: undefined });
+    insights.secretsAcknowledged(WEB, 's', { backends: ['ca', 'next'], roots: ['aa', 'bb'], leaf: presented });
+    await clock.advance(10_000);
+    expect(await insightOf()).toMatchObject({
+      mTLS: { supportedBackends: ['ca', 'next'] },
+      weft: {
+        acknowledged: {
+          roots: ['aa', 'bb'],
+          certificate: { serial: '01', backend: 'ca', root: 'aa', notAfter: '1970-01-01T01:00:00.000Z' },
+        },
+      },
+    });
   });
 });

@@ -1,9 +1,9 @@
-import type { IdentityState, ProxyKey, TrustBundle } from '../identity/identity.ts';
+import type { IdentityState, ProxyKey } from '../identity/identity.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { keyText, type Resource } from '../resources/resource.ts';
 import type { ResourceStore, Write } from '../store/store.ts';
-import type { ProxyEvents, ProxyVersions, Rejection } from './proxy-events.ts';
+import type { AcknowledgedSecrets, ProxyEvents, ProxyVersions, Rejection } from './proxy-events.ts';
 
 const COUNTER_OF_TYPE: Readonly<Record<string, 'cds' | 'eds' | 'lds' | 'rds'>> = {
   'type.googleapis.com/envoy.config.cluster.v3.Cluster': 'cds',
@@ -37,6 +37,7 @@ interface ProxyRecord {
   byType: Map<string, Counter>;
   rejections: readonly (Rejection & { readonly at: string })[];
   generationFailure: { message: string; at: string } | undefined;
+  acknowledged: AcknowledgedSecrets | undefined;
   /** Former subscriptions, from the store; `undefined` until read. */
   earlier: readonly Subscription[] | undefined;
 }
@@ -59,7 +60,6 @@ export function createDataplaneInsights(options: {
   log: Logger;
   instanceId: string;
   identityState: (proxy: ProxyKey) => IdentityState;
-  bundle: (mesh: string) => TrustBundle | undefined;
   /** True while the Dataplane is in the store. */
   exists: (proxy: ProxyKey) => boolean;
   flushDelayMs: number;
@@ -165,8 +165,8 @@ export function createDataplaneInsights(options: {
   function insightOf(record: ProxyRecord): Resource {
     const { key } = record;
     const state = options.identityState(key);
-    const bundle = options.bundle(key.mesh);
     const leaf = state.leaf;
+    const { acknowledged } = record;
     return {
       type: 'DataplaneInsight',
       meta: { mesh: key.mesh, name: key.name, labels: {}, creationTime: '', modificationTime: '', version: '' },
@@ -180,7 +180,7 @@ export function createDataplaneInsights(options: {
                 lastCertificateRegeneration: rfc3339(leaf.issuedAt),
                 certificateRegenerations: leaf.generation,
                 issuedBackend: leaf.backend,
-                supportedBackends: bundle?.backends ?? [leaf.backend],
+                supportedBackends: acknowledged?.backends ?? [],
               },
             }),
         weft: {
@@ -195,6 +195,7 @@ export function createDataplaneInsights(options: {
                   renewAt: rfc3339(leaf.renewAt),
                 },
               }),
+          ...(acknowledged === undefined ? {} : { acknowledged: acknowledgedJson(acknowledged) }),
           ...(state.failure === undefined
             ? {}
             : {
@@ -251,6 +252,7 @@ export function createDataplaneInsights(options: {
         byType: new Map(),
         rejections: [],
         generationFailure: undefined,
+        acknowledged: undefined,
         earlier: undefined,
       });
       touch(idOf(key));
@@ -263,6 +265,12 @@ export function createDataplaneInsights(options: {
     },
     nacked(key, streamId, typeUrl) {
       count(key, streamId, typeUrl, 'rejected');
+    },
+    secretsAcknowledged(key, streamId, secrets) {
+      const record = current(key, streamId);
+      if (record === undefined) return;
+      record.acknowledged = secrets;
+      touch(idOf(key));
     },
     rejections(key, streamId, rejections) {
       const record = current(key, streamId);
@@ -310,6 +318,15 @@ export function createDataplaneInsights(options: {
       closed = true;
       await flush();
     },
+  };
+}
+
+function acknowledgedJson({ roots, leaf }: AcknowledgedSecrets): object {
+  if (leaf === undefined) return { roots };
+  const { serial, backend, root, notAfter } = leaf;
+  return {
+    roots,
+    certificate: { serial, backend, ...(root === undefined ? {} : { root }), notAfter: rfc3339(notAfter) },
   };
 }
 

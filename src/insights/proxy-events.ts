@@ -17,6 +17,25 @@ export interface Rejection {
   readonly message: string;
 }
 
+/** What a proxy has said yes to of its certificates. */
+export interface AcknowledgedSecrets {
+  /** Names of the backends it trusts. */
+  readonly backends: readonly string[];
+  /** SHA-256 of each CA it trusts, lower-case hex. */
+  readonly roots: readonly string[];
+  /** `undefined`: none yet. */
+  readonly leaf:
+    | {
+        readonly serial: string;
+        readonly backend: string;
+        /** SHA-256 of the CA it chains to, lower-case hex; `undefined`: not known. */
+        readonly root: string | undefined;
+        /** Epoch ms. */
+        readonly notAfter: number;
+      }
+    | undefined;
+}
+
 /** Facts about running proxies, told by `push/` as they happen, kept by `insights/`. All calls are cheap and never throw. */
 export interface ProxyEvents {
   connected(proxy: ProxyKey, streamId: string, versions: ProxyVersions): void;
@@ -24,6 +43,8 @@ export interface ProxyEvents {
   sent(proxy: ProxyKey, streamId: string, typeUrl: string): void;
   acked(proxy: ProxyKey, streamId: string, typeUrl: string): void;
   nacked(proxy: ProxyKey, streamId: string, typeUrl: string): void;
+  /** It trusts and presents this from now on. */
+  secretsAcknowledged(proxy: ProxyKey, streamId: string, secrets: AcknowledgedSecrets): void;
   /** What this proxy refuses at the moment; empty when it took everything it should have. */
   rejections(proxy: ProxyKey, streamId: string, rejections: readonly Rejection[]): void;
   /** The last attempt to generate this proxy's configuration: a message when it failed, `undefined` when it went well. */

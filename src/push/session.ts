@@ -14,6 +14,7 @@ import {
   type TypeUrl,
   type XdsStream,
 } from '../xds-server/xds.ts';
+import type { DescribeSecrets } from './acknowledged.ts';
 
 /** What a session stands on; shared by all sessions of the process. */
 export interface SessionDependencies {
@@ -26,6 +27,7 @@ export interface SessionDependencies {
   readonly events: ProxyEvents;
   /** Encoded trust bundle of a mesh, shared by its sessions. */
   readonly bundleSecret: (bundle: TrustBundle) => EncodedResource;
+  readonly describeSecrets: DescribeSecrets;
   /** See `GenerateOptions.tlsReady`. */
   readonly tlsReady: (snapshot: MeshSnapshot, service: string) => boolean;
   /** Whether the proxy's peers trust what signed `leaf`. */
@@ -73,6 +75,7 @@ export function createProxySession(
   let deliveredLeaf: HeldLeaf | undefined;
   let deliveredBundle: TrustBundle | undefined;
   let acknowledgedBundle: TrustBundle | undefined;
+  let acknowledgedLeaf: HeldLeaf | undefined;
   /** Bundles that went out and are not yet acknowledged or superseded, by secret version. */
   const offered = new Map<string, TrustBundle>();
   let secrets: ReadonlyMap<string, EncodedResource> = NO_SECRETS;
@@ -120,6 +123,7 @@ export function createProxySession(
         deliveredLeaf = undefined;
         deliveredBundle = undefined;
         acknowledgedBundle = undefined;
+        acknowledgedLeaf = undefined;
         offered.clear();
       }
       return;
@@ -141,6 +145,16 @@ export function createProxySession(
     secrets = next;
     deliveredBundle = bundle;
     deliveredLeaf = leaf;
+    // The same CAs under other names: nothing goes out, so nothing comes back.
+    if (acknowledgedBundle?.pem === bundle.pem) acknowledge(bundle, acknowledgedLeaf);
+  }
+
+  /** What the proxy trusts and presents; told when it is news. */
+  function acknowledge(bundle: TrustBundle, leaf: HeldLeaf | undefined): void {
+    if (bundle === acknowledgedBundle && leaf === acknowledgedLeaf) return;
+    acknowledgedBundle = bundle;
+    acknowledgedLeaf = leaf;
+    deps.events.secretsAcknowledged(key, stream.id, deps.describeSecrets(bundle, leaf));
   }
 
   /** The newest leaf when this proxy trusts what signed it, else the one it has. */
@@ -170,16 +184,16 @@ export function createProxySession(
         deps.events.rejections(key, stream.id, rejections);
       }
       if (ack.typeUrl !== TYPE.secret || deliveredBundle === undefined) return;
-      if (
+      const leafTaken =
         deliveredLeaf !== undefined &&
-        [...secrets.values()].every(({ name, version }) => ack.accepted.get(name) === version)
-      ) {
-        deps.leafAccepted(key);
-      }
+        [...secrets.values()].every(({ name, version }) => ack.accepted.get(name) === version);
+      if (leafTaken) deps.leafAccepted(key);
       const version = ack.accepted.get(deps.bundleSecret(deliveredBundle).name);
-      const bundle = version === undefined ? undefined : offered.get(version);
-      if (bundle === undefined || bundle === acknowledgedBundle) return;
-      acknowledgedBundle = bundle;
+      const bundle = (version === undefined ? undefined : offered.get(version)) ?? acknowledgedBundle;
+      if (bundle === undefined) return;
+      const isNews = bundle !== acknowledgedBundle;
+      acknowledge(bundle, leafTaken ? deliveredLeaf : acknowledgedLeaf);
+      if (!isNews) return;
       deps.bundleAccepted(key, bundle);
       for (const [offeredVersion, other] of offered)
         if (other !== bundle && other !== deliveredBundle) offered.delete(offeredVersion);

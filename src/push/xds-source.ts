@@ -7,6 +7,7 @@ import { type DataplaneSpec, tagSetsOf } from '../resources/kinds/dataplane.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { GenerationCache } from '../xds/generate.ts';
 import { XdsError, type XdsSource } from '../xds-server/xds.ts';
+import { createSecretsDescription } from './acknowledged.ts';
 import type { MeshUpdate, MeshWatcher } from './mesh-watcher.ts';
 import { type ProxyNode, parseProxyNode } from './proxy-node.ts';
 import type { DataplaneRegistration } from './registration.ts';
@@ -128,6 +129,7 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
     cache: options.cache,
     events,
     bundleSecret,
+    describeSecrets: createSecretsDescription(),
     tlsReady: (snapshot: MeshSnapshot, service: string) =>
       readiness.ready(snapshot, service, isConnected(snapshot.name)),
     peersTrust: (key: ProxyKey, leaf: HeldLeaf) => rootGate.opens(key.mesh, leaf),

@@ -11,6 +11,7 @@ const schema = (name: string) => version(name).schema.openAPIV3Schema.properties
 describe('crds', () => {
   it('has every kind with objects of its own, in scope and sorted', () => {
     expect(definitions.map(({ metadata, spec }) => `${metadata.name} ${spec.scope}`)).toEqual([
+      'carotations.kuma.io Namespaced',
       'containerpatches.kuma.io Namespaced',
       'dataplaneinsights.kuma.io Namespaced',
       'dataplanes.kuma.io Namespaced',

@@ -143,6 +143,12 @@ const COLUMNS: Readonly<Record<string, readonly PrinterColumn[]>> = {
   ServiceInsight: [MESH_FIELD],
   Zone: [{ name: 'Enabled', type: 'boolean', jsonPath: '.spec.enabled' }],
   SealedLeaf: [MESH_LABEL, { name: 'Not After', type: 'string', jsonPath: '.spec.notAfter' }],
+  CaRotation: [
+    MESH_LABEL,
+    { name: 'From', type: 'string', jsonPath: '.spec.from' },
+    { name: 'To', type: 'string', jsonPath: '.spec.to' },
+    { name: 'Phase', type: 'string', jsonPath: '.spec.phase' },
+  ],
 };
 
 function policyColumns(kind: Kind): readonly PrinterColumn[] {

@@ -51,6 +51,18 @@ const ownFacts = () =>
       notBefore: timestamp(),
       renewAt: timestamp(),
     }),
+    /** What this Envoy has said yes to, and works with. */
+    acknowledged: message({
+      /** CAs it trusts: SHA-256 of each certificate, lower-case hex. */
+      roots: z.array(text()),
+      certificate: message({
+        serial: text(),
+        backend: text(),
+        /** SHA-256 of the CA it chains to, lower-case hex. */
+        root: text(),
+        notAfter: timestamp(),
+      }),
+    }),
     /** The last attempt to issue a leaf failed; the former leaf stays in use. */
     issuanceFailure: message({ message: text(), at: timestamp(), attempts: uint32(), nextAttemptAt: timestamp() }),
     /** The last attempt to generate the configuration failed; the former one stays in use. */

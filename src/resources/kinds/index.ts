@@ -1,4 +1,5 @@
 import type { Kind } from '../kind.ts';
+import { caRotationKind } from './ca-rotation.ts';
 import { configKind } from './config.ts';
 import { containerPatchKind } from './container-patch.ts';
 import { dataplaneKind } from './dataplane.ts';
@@ -24,4 +25,5 @@ export const coreKinds: readonly Kind[] = [
   configKind,
   containerPatchKind,
   sealedLeafKind,
+  caRotationKind,
 ];
