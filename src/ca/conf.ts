@@ -1,7 +1,9 @@
 import { parseKumaDuration } from '../lib/duration.ts';
+import { nearest } from '../lib/nearest.ts';
 import type { Violation } from '../resources/resource.ts';
 import type { LeafKeyType } from '../x509/key.ts';
 import type { BackendConfig } from './backend.ts';
+import { type NameTemplate, parseNameTemplate } from './name-template.ts';
 
 /** Reading of `mtls.backends[i].conf`, a free struct in proto3 JSON: unknown fields are ignored, as Kuma does. */
 
@@ -56,4 +58,37 @@ export function readLeafKeyType(conf: BackendConfig['conf'], path: string, viola
   if (known) return known;
   violations.push({ field: `${path}.leafKeyType`, message: `has to be one of: ${KEY_TYPES.join(', ')}` });
   return 'ec-p256';
+}
+
+/** A template for a name (`name-template.ts`); `undefined` when absent or empty. */
+export function readNameTemplate(value: unknown, field: string, violations: Violation[]): NameTemplate | undefined {
+  if (!isGiven(value) || value === '') return undefined;
+  if (typeof value !== 'string') {
+    violations.push({ field, message: 'has to be a string' });
+    return undefined;
+  }
+  try {
+    return parseNameTemplate(value);
+  } catch (error) {
+    violations.push({ field, message: `is not a valid template: ${error instanceof Error ? error.message : error}` });
+    return undefined;
+  }
+}
+
+/** The fields of `struct` that look like a misspelt one of `known`. Others are ignored, as Kuma does. */
+export function misspelt(struct: object, known: readonly string[], path: string): readonly Violation[] {
+  return Object.keys(struct).flatMap((field) => {
+    const meant = known.includes(field) ? undefined : nearest(field, known);
+    return meant === undefined ? [] : [{ field: `${path}.${field}`, message: `unknown field, use "${meant}"` }];
+  });
+}
+
+/** proto3 JSON: null is absent. */
+export function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+/** Source: RFC 1123 subdomain, as Kubernetes wants of names. */
+export function isDnsName(text: string): boolean {
+  return text.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);
 }

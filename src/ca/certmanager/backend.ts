@@ -20,11 +20,11 @@ import {
   type SigningRequest,
   type TrustAnchors,
 } from '../backend.ts';
+import { type RenderedNames, renderNames } from '../leaf-names.ts';
 import { caCertViolations, loadCaCert } from './ca-certificate.ts';
 import { type CertManager, isOwnGroup } from './cert-manager.ts';
 import { type CertManagerConf, caCertSecret, readCertManagerConf } from './conf.ts';
 import { assessIssuer } from './issuer.ts';
-import { type RenderedNames, renderNames } from './names.ts';
 import type { CertificateRequest } from './objects.ts';
 import { callProblem, deleted, noCa, type Subject, verdictProblem } from './problem.ts';
 import { buildRequest, isFor, type Order, sealedKeyOf } from './request.ts';

@@ -2,9 +2,9 @@ import { nearest } from '../../lib/nearest.ts';
 import { validateDataSource } from '../../resources/kinds/data-source.ts';
 import type { Violation } from '../../resources/resource.ts';
 import type { LeafKeyType } from '../../x509/key.ts';
-import { readLeafKeyType, readStruct } from '../conf.ts';
+import { isDnsName, isGiven, misspelt, readLeafKeyType, readNameTemplate, readStruct } from '../conf.ts';
 import { secretOf } from '../data-source.ts';
-import { type NameTemplate, parseNameTemplate } from './name-template.ts';
+import type { NameTemplate } from '../name-template.ts';
 
 /** The group of cert-manager's own issuers; other groups are external issuers, whose controllers answer the same requests. */
 export const CERT_MANAGER_GROUP = 'cert-manager.io';
@@ -39,16 +39,13 @@ export function readCertManagerConf(
   path: string,
   violations: Violation[],
 ): CertManagerConf {
-  for (const field of Object.keys(conf)) {
-    const meant = FIELDS.includes(field) ? undefined : nearest(field, FIELDS);
-    if (meant !== undefined) violations.push({ field: `${path}.${field}`, message: `unknown field, use "${meant}"` });
-  }
+  violations.push(...misspelt(conf, FIELDS, path));
   const { caCert } = conf;
   if (isGiven(caCert)) violations.push(...validateDataSource(caCert, `${path}.caCert`));
   return {
     issuerRef: readIssuerRef(conf, path, violations),
     caCert: isGiven(caCert) ? caCert : undefined,
-    commonName: readTemplate(conf['commonName'], `${path}.commonName`, violations),
+    commonName: readNameTemplate(conf['commonName'], `${path}.commonName`, violations),
     dnsNames: readDnsNames(conf['dnsNames'], `${path}.dnsNames`, violations),
     leafKeyType: readLeafKeyType(conf, path, violations),
   };
@@ -115,20 +112,6 @@ function readIssuerRef(
   return { name, kind, group };
 }
 
-function readTemplate(value: unknown, field: string, violations: Violation[]): NameTemplate | undefined {
-  if (!isGiven(value) || value === '') return undefined;
-  if (typeof value !== 'string') {
-    violations.push({ field, message: 'has to be a string' });
-    return undefined;
-  }
-  try {
-    return parseNameTemplate(value);
-  } catch (error) {
-    violations.push({ field, message: `is not a valid template: ${error instanceof Error ? error.message : error}` });
-    return undefined;
-  }
-}
-
 function readDnsNames(value: unknown, field: string, violations: Violation[]): readonly NameTemplate[] {
   if (!isGiven(value)) return [];
   if (!Array.isArray(value)) {
@@ -137,16 +120,7 @@ function readDnsNames(value: unknown, field: string, violations: Violation[]): r
   }
   return value.flatMap((one: unknown, index) => {
     if (!isGiven(one) || one === '') violations.push({ field: `${field}[${index}]`, message: 'cannot be empty' });
-    const template = readTemplate(one, `${field}[${index}]`, violations);
+    const template = readNameTemplate(one, `${field}[${index}]`, violations);
     return template === undefined ? [] : [template];
   });
-}
-
-function isGiven(value: unknown): boolean {
-  return value !== undefined && value !== null;
-}
-
-/** Source: RFC 1123 subdomain, as Kubernetes wants of names. */
-export function isDnsName(text: string): boolean {
-  return text.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);
 }

@@ -1,6 +1,6 @@
-import { CaError } from '../backend.ts';
-import { type CertManagerConf, isDnsName } from './conf.ts';
-import type { Subject } from './problem.ts';
+import { CaError } from './backend.ts';
+import { isDnsName } from './conf.ts';
+import type { NameTemplate } from './name-template.ts';
 
 /** Names of one certificate besides its URIs. */
 export interface RenderedNames {
@@ -16,9 +16,9 @@ const LONGEST_COMMON_NAME = 64;
  * Throws `CaError` `invalid-request` when a name cannot be one. Pure.
  */
 export function renderNames(
-  conf: Pick<CertManagerConf, 'commonName' | 'dnsNames'>,
+  conf: { readonly commonName: NameTemplate | undefined; readonly dnsNames?: readonly NameTemplate[] },
   uriSans: readonly string[],
-  subject: Pick<Subject, 'mesh' | 'backend'>,
+  subject: { readonly mesh: string; readonly backend: string },
 ): RenderedNames {
   const tags = tagsOf(uriSans);
   const refuse = (field: string, why: string): never => {
@@ -30,7 +30,7 @@ export function renderNames(
   if (commonName !== undefined && commonName.length > LONGEST_COMMON_NAME) {
     refuse('commonName', `gives "${commonName}", which is longer than ${LONGEST_COMMON_NAME} characters`);
   }
-  const dnsNames = conf.dnsNames.map((template, index) => {
+  const dnsNames = (conf.dnsNames ?? []).map((template, index) => {
     const name = template.render(tags).trim().toLowerCase();
     const plain = name.startsWith('*.') ? name.slice(2) : name;
     if (!isDnsName(plain)) refuse(`dnsNames[${index}]`, `gives "${name.slice(0, 100)}", which is no DNS name`);

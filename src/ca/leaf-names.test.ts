@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { renderNames } from './leaf-names.ts';
 import { parseNameTemplate } from './name-template.ts';
-import { renderNames } from './names.ts';
 
 const tags = new Map([
   ['kuma.io/service', 'web_shop_svc_80'],
