@@ -30,6 +30,8 @@ export interface SigningRequest {
   readonly lifetimeMs: number;
   /** How long the caller waits for the answer, in ms. */
   readonly timeoutMs: number;
+  /** The private key is not in this program and stays where it is: an issuer that makes keys itself is of no use, so such a backend throws `denied`. */
+  readonly keyIsElsewhere?: boolean;
   /** The private key, sealed by the caller. What can be kept beside a request so that `resume` gives it back after a restart (decision 0010). */
   readonly sealedKey?: () => string;
 }
@@ -41,6 +43,8 @@ export interface Chain {
   readonly anchorsPem?: string;
   /** DNS names the backend asked for besides the URIs. */
   readonly dnsNames?: readonly string[];
+  /** PEM of the leaf's key, only when the issuer made it: then the leaf is for this key, not for the one of the request. Never logged. */
+  readonly privateKeyPem?: string;
 }
 
 /** A request that is under way already: a former process or another control plane made it. */

@@ -1,4 +1,5 @@
 import { CaError, type Chain, type SigningRequest } from '../ca/backend.ts';
+import { keyOf } from '../ca/own-leaf.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createCsr } from '../x509/csr.ts';
 import { generateEcKey, generateRsaKey, type KeyPair, parsePrivateKey, toPkcs8Pem } from '../x509/key.ts';
@@ -37,13 +38,14 @@ export async function obtainLeaf(options: {
     );
   }
   const timeoutMs = desired.requestTimeoutMs ?? ISSUE_TIMEOUT_MS;
-  const { keys, chain } = await withDeadline(timeoutMs, async (signal) => {
+  const { keys: asked, chain } = await withDeadline(timeoutMs, async (signal) => {
     const pending = await backend.ca.resume?.(proxy.name, desired.uriSans, signal);
     const kept = pending === undefined ? undefined : openKey(sealer, proxy, pending.sealedKey);
     if (pending !== undefined && kept !== undefined) return { keys: kept, chain: await pending.finish(signal) };
     const made = desired.keyType === 'ec-p256' ? generateEcKey() : await generateRsaKey(2048);
     return { keys: made, chain: await backend.ca.sign(requestFor(made, timeoutMs), signal) };
   });
+  const keys = keyOf(chain, asked);
   const now = clock.now();
   const trust = await trustOf(chain, backend);
   const verdict = await verifyLeaf(chain.pem, {

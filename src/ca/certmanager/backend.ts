@@ -3,11 +3,10 @@ import { KubeError } from '../../k8s/api/client.ts';
 import type { OwnerReference } from '../../k8s/api/object.ts';
 import type { Violation } from '../../resources/resource.ts';
 import { readNode } from '../../x509/certificate.ts';
-import { arrangeChain, formatCertificates, parseCertificates, pathUpward } from '../../x509/chain.ts';
-import { createCsr, inspectCsr } from '../../x509/csr.ts';
-import { generateEcKey } from '../../x509/key.ts';
+import { arrangeChain, formatCertificates, parseCertificates } from '../../x509/chain.ts';
+import { inspectCsr } from '../../x509/csr.ts';
 import { parsePem } from '../../x509/pem.ts';
-import { CHAIN_LIMITS, createTrustStore, verifyLeaf } from '../../x509/verify.ts';
+import { CHAIN_LIMITS } from '../../x509/verify.ts';
 import {
   type BackendConfig,
   type CaBackend,
@@ -21,6 +20,8 @@ import {
   type TrustAnchors,
 } from '../backend.ts';
 import { type RenderedNames, renderNames } from '../leaf-names.ts';
+import { createLifeLimit } from '../life-limit.ts';
+import { learnAnchors } from '../own-leaf.ts';
 import { caCertViolations, loadCaCert } from './ca-certificate.ts';
 import { type CertManager, isOwnGroup } from './cert-manager.ts';
 import { type CertManagerConf, caCertSecret, readCertManagerConf } from './conf.ts';
@@ -71,12 +72,6 @@ function refusingBackend(error: CaError): CaBackend {
   return { trustAnchors: () => Promise.reject(error), sign: () => Promise.reject(error) };
 }
 
-/** What the control plane asks a certificate for when it wants to know the issuer's CA: nobody has this key. */
-const OWN_SERVICE = 'weft-control-plane';
-const OWN_LIFETIME_MS = 3_600_000;
-/** A leaf ends so long before its CA: the time until it is signed counts too. */
-const CA_MARGIN_MS = 30_000;
-
 function openBackend(
   config: BackendConfig,
   conf: CertManagerConf,
@@ -89,12 +84,11 @@ function openBackend(
     issuerRef: conf.issuerRef,
     systemNamespace: manager.systemNamespace,
   };
+  const life = createLifeLimit(deps.now);
   const closing = new AbortController();
   const listeners = new Set<(notice: CaNotice) => void>();
   /** What `caCert` says, once it was loaded. */
   let givenAnchors: TrustAnchors | undefined;
-  /** Epoch ms: when the first of those ends that signed the last answer. */
-  let signersEnd: number | undefined;
   const running = new Set<Promise<unknown>>();
   let owner: Promise<OwnerReference | undefined> | undefined;
   /** What the last request that goes on waits for. */
@@ -146,14 +140,6 @@ function openBackend(
     if (problem !== undefined) throw problem;
   }
 
-  /** How long a leaf may live that is asked for now: no longer than what signs it. */
-  function durationMs(lifetimeMs: number): number {
-    const remaining = (signersEnd ?? Number.POSITIVE_INFINITY) - deps.now();
-    // What has ended was replaced meanwhile, or the answer is refused.
-    if (remaining <= 0) return lifetimeMs;
-    return Math.min(lifetimeMs, remaining - Math.min(CA_MARGIN_MS, remaining / 4));
-  }
-
   function orderFor(proxy: string, uriSans: readonly string[]): { order: Order; names: RenderedNames } {
     const names = renderNames(conf, uriSans, subject);
     return { order: { ...subject, proxy, uriSans, ...names }, names };
@@ -161,12 +147,8 @@ function openBackend(
 
   async function ask(request: SigningRequest, signal: AbortSignal): Promise<Chain> {
     const chain = await track(askOnce(request, signal));
-    const known = signersEnd;
-    const { leaf, signers } = endsOf(chain.pem, chain.anchorsPem ?? givenAnchors?.pem);
-    if (signers !== undefined) signersEnd = signers;
-    // cert-manager lets a leaf outlive its CA. Now that its end is known, the question can be a better one.
-    const tooLong = signers !== undefined && signers !== known && leaf > signers && signers > deps.now();
-    return tooLong ? track(askOnce(request, signal)) : chain;
+    // cert-manager lets a leaf outlive its CA.
+    return life.learn(chain, givenAnchors?.pem) ? track(askOnce(request, signal)) : chain;
   }
 
   /** `close` waits for it. */
@@ -184,7 +166,7 @@ function openBackend(
     const object = buildRequest({
       order,
       csr: await request.csr({ ...(commonName === undefined ? {} : { commonName }), dnsNames }),
-      durationMs: durationMs(request.lifetimeMs),
+      durationMs: life.limit(request.lifetimeMs),
       deadline: deps.now() + request.timeoutMs,
       sealedKey: request.sealedKey?.(),
       namespace: manager.systemNamespace,
@@ -265,43 +247,11 @@ function openBackend(
     return { pem, anchorsPem, ...names };
   }
 
-  /** Asks for a certificate that nobody uses, to learn the issuer's CA, and whether it signs at all. */
-  async function probe(signal: AbortSignal): Promise<TrustAnchors> {
-    const keys = generateEcKey();
-    const uriSans = [`spiffe://${config.mesh}/${OWN_SERVICE}`, `kuma://kuma.io/service/${OWN_SERVICE}`];
-    const {
-      pem,
-      anchorsPem = '',
-      dnsNames,
-    } = await ask(
-      {
-        proxy: '',
-        csr: (names) => createCsr(keys.privateKey, uriSans, names),
-        publicKey: keys.publicKey,
-        uriSans,
-        lifetimeMs: config.leafLifetimeMs ?? OWN_LIFETIME_MS,
-        timeoutMs: PROBE_MS,
-      },
-      signal,
-    );
-    const verdict = await verifyLeaf(pem, {
-      keys,
-      uriSans,
-      ...(dnsNames === undefined ? {} : { dnsNames }),
-      trust: await createTrustStore(anchorsPem),
-      now: deps.now(),
-    });
-    if (!verdict.ok) {
-      throw new CaError('invalid-answer', `the CA's answer was refused (${verdict.code}): ${verdict.message}`);
-    }
-    return anchorsOf(verdict.leaf.anchorPem);
-  }
-
   return {
     announcesWithAnswers: conf.caCert === undefined,
     async trustAnchors(signal) {
       if (conf.caCert === undefined) {
-        return probe(signal);
+        return learnAnchors(config, ask, deps.now, signal);
       }
       if (signal.aborted) throw new CaError('timeout', 'the call was cancelled before it began');
       try {
@@ -349,23 +299,6 @@ function openBackend(
 const UNSEEN = '';
 /** A request may be pending so long without anybody being told. */
 const QUIET_MS = 1500;
-const PROBE_MS = 60_000;
-
-/** Epoch ms: the end of the leaf, and the first end of those that signed it, as far as they can be found. */
-function endsOf(pem: string, anchorsPem: string | undefined): { leaf: number; signers: number | undefined } {
-  const [leaf, ...chain] = parseCertificates(pem).map(readNode);
-  const anchors = anchorsPem === undefined ? [] : parseCertificates(anchorsPem).map(readNode);
-  const signers = pathUpward(leaf!, [...chain, ...anchors]).slice(1);
-  return {
-    leaf: leaf!.validToDate.getTime(),
-    signers: signers.length === 0 ? undefined : Math.min(...signers.map((node) => node.validToDate.getTime())),
-  };
-}
-
-function anchorsOf(pem: string): TrustAnchors {
-  const ends = parseCertificates(pem).map((der) => readNode(der).validToDate.getTime());
-  return { pem, notAfter: Math.min(...ends) };
-}
 
 async function publicKeyOf(request: CertificateRequest): Promise<Uint8Array> {
   const pem = Buffer.from(request.spec.request, 'base64').toString('utf8');
