@@ -7,6 +7,8 @@ import type { Egress } from './egress.ts';
 export interface TrustAnchors {
   /** PEM certificates the proxies shall trust for this backend: root (and intermediates where there is no root), de-duplicated. */
   readonly pem: string;
+  /** Those of `pem` that new leaves chain to; absent: all of them. The others are trusted for what was or will be signed by them. */
+  readonly issuingPem?: string;
   /** Epoch ms; the earliest end of a certificate in the signing chain: no leaf may outlive it. */
   readonly notAfter: number;
   /** Epoch ms when to ask again; absent: only when the Mesh or a used Secret changes. */

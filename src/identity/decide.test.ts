@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MeshSpec } from '../resources/kinds/mesh.ts';
 import type { Resource } from '../resources/resource.ts';
-import { decide, renewalTime } from './decide.ts';
+import { decide, renewalTime, replacementTime } from './decide.ts';
 import { desiredIdentity } from './desired.ts';
 import type { DesiredIdentity, HeldLeaf } from './identity.ts';
 
@@ -29,19 +29,25 @@ const leaf: HeldLeaf = {
 
 describe('decide', () => {
   it('issues on request from the time on that was drawn for it', () => {
-    expect(decide(leaf, desired, HOUR, true, undefined, HOUR)).toEqual({ action: 'issue', reason: 'requested' });
-    expect(decide(leaf, desired, HOUR, true, undefined, HOUR + 1)).toEqual({ action: 'keep' });
+    expect(decide(leaf, desired, { now: HOUR, trusted: true, requestedAt: HOUR })).toEqual({
+      action: 'issue',
+      reason: 'requested',
+    });
+    expect(decide(leaf, desired, { now: HOUR, trusted: true, requestedAt: HOUR + 1 })).toEqual({
+      action: 'keep',
+      until: HOUR + 1,
+    });
   });
 
   it.each([
     ['no leaf yet', undefined, desired, HOUR, true, 'none-held'],
-    ['another backend', leaf, { ...desired, backend: 'ca-2' }, HOUR, true, 'backend-changed'],
+    ['another backend, its own is gone', leaf, { ...desired, backend: 'ca-2' }, HOUR, undefined, 'backend-changed'],
     ['other SANs', leaf, { ...desired, uriSans: ['spiffe://m/api'] }, HOUR, true, 'identity-changed'],
     ['not signed by what its backend announces', leaf, desired, HOUR, false, 'untrusted'],
     ['a shorter life', leaf, { ...desired, lifetimeMs: HOUR }, HOUR, true, 'lifetime-shortened'],
     ['its time has come', leaf, desired, 18 * HOUR, true, 'due'],
   ])('issues: %s', (_what, held, wanted, now, trusted, reason) => {
-    expect(decide(held, wanted, now, trusted)).toEqual({ action: 'issue', reason });
+    expect(decide(held, wanted, { now, trusted })).toEqual({ action: 'issue', reason });
   });
   it.each([
     ['everything is as it was', desired, true],
@@ -49,7 +55,36 @@ describe('decide', () => {
     ['a longer life, which the next one will have', { ...desired, lifetimeMs: 48 * HOUR }, true],
     ['a deadline that concerns no leaf', { ...desired, requestTimeoutMs: 1000 }, true],
   ])('keeps: %s', (_what, wanted, trusted) => {
-    expect(decide(leaf, wanted, HOUR, trusted)).toEqual({ action: 'keep' });
+    expect(decide(leaf, wanted, { now: HOUR, trusted })).toEqual({ action: 'keep', until: leaf.renewAt });
+  });
+});
+
+describe('decide, when a CA is replaced', () => {
+  const moved = { ...desired, backend: 'ca-2', lifetimeMs: HOUR };
+
+  it('waits for its turn while the leaf of the former backend is trusted', () => {
+    const situation = { now: HOUR, trusted: true, replaceAt: 2 * HOUR };
+    expect(decide(leaf, moved, situation)).toEqual({ action: 'keep', until: 2 * HOUR });
+    expect(decide(leaf, moved, { ...situation, now: 2 * HOUR })).toEqual({
+      action: 'issue',
+      reason: 'backend-changed',
+    });
+  });
+
+  it('does not renew a leaf that lives as long as its CA, until it has expired or the CA is another one', () => {
+    const atTheEnd = { now: leaf.renewAt, trusted: true, caEndsAt: leaf.notAfter };
+    expect(decide(leaf, desired, atTheEnd)).toEqual({ action: 'keep', until: leaf.notAfter });
+    expect(decide(leaf, desired, { ...atTheEnd, now: leaf.notAfter })).toEqual({ action: 'issue', reason: 'due' });
+    expect(decide(leaf, desired, { ...atTheEnd, caEndsAt: 48 * HOUR })).toEqual({ action: 'issue', reason: 'due' });
+    expect(decide(leaf, desired, { ...atTheEnd, replaceAt: leaf.renewAt })).toMatchObject({ reason: 'ca-changed' });
+  });
+
+  it('spreads over a second for each proxy, a quarter of the life and a quarter of an hour at the most', () => {
+    const last = (life: number, proxies: number) =>
+      replacementTime({ ...leaf, notAfter: life, renewAt: life }, 0, 0.999_999, proxies);
+    expect(last(24 * HOUR, 2)).toBeCloseTo(2000, -1);
+    expect(last(24 * HOUR, 100_000)).toBeCloseTo(900_000, -1);
+    expect(last(60_000, 1000)).toBeCloseTo(15_000, -1);
   });
 });
 

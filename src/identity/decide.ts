@@ -12,31 +12,52 @@ export type IssueReason =
   | 'requested'
   | 'due';
 
-export type Decision = { readonly action: 'keep' } | { readonly action: 'issue'; readonly reason: IssueReason };
+export type Decision =
+  /** `until`: epoch ms when to look again. */
+  { readonly action: 'keep'; readonly until: number } | { readonly action: 'issue'; readonly reason: IssueReason };
+
+/** What is known of a held leaf beside itself. */
+export interface LeafSituation {
+  /** Epoch ms. */
+  readonly now: number;
+  /** It chains to what the mesh trusts; `undefined` while that is not known, or when its backend is no part of the mesh any more. */
+  readonly trusted: boolean | undefined;
+  /** Its CA is not the one that issues now, and it is this leaf's turn to be replaced at that time, epoch ms. */
+  readonly replaceAt?: number | undefined;
+  /** Somebody asked for another one, from that time on, epoch ms. */
+  readonly requestedAt?: number | undefined;
+  /** When the CA ends that would sign the next one, epoch ms; absent: not known, or it says so with each answer only. */
+  readonly caEndsAt?: number | undefined;
+}
 
 /**
  * Whether the held leaf is still the one the proxy must have. Only what concerns the leaf counts: an edit of the Mesh that changes neither the backend,
- * the SANs nor shortens the life leaves it alone. `trusted`: it chains to what the mesh trusts; `undefined` while that is not known.
- * `replaceAt`: its CA is an older one of the backend, and it is this leaf's turn to be replaced at that time, epoch ms. `requestedAt`: somebody asked for
- * another one, from that time on. Pure.
+ * the SANs nor shortens the life leaves it alone. Pure.
  */
-export function decide(
-  leaf: HeldLeaf | undefined,
-  desired: DesiredIdentity,
-  now: number,
-  trusted: boolean | undefined,
-  replaceAt?: number,
-  requestedAt?: number,
-): Decision {
-  if (leaf === undefined) return { action: 'issue', reason: 'none-held' };
-  if (leaf.backend !== desired.backend) return { action: 'issue', reason: 'backend-changed' };
-  if (!sameList(leaf.uriSans, desired.uriSans)) return { action: 'issue', reason: 'identity-changed' };
-  if (trusted === false) return { action: 'issue', reason: 'untrusted' };
-  if (leaf.notAfter - now > desired.lifetimeMs) return { action: 'issue', reason: 'lifetime-shortened' };
-  if (replaceAt !== undefined && now >= replaceAt) return { action: 'issue', reason: 'ca-changed' };
-  if (requestedAt !== undefined && now >= requestedAt) return { action: 'issue', reason: 'requested' };
-  if (now >= leaf.renewAt) return { action: 'issue', reason: 'due' };
-  return { action: 'keep' };
+export function decide(leaf: HeldLeaf | undefined, desired: DesiredIdentity, situation: LeafSituation): Decision {
+  const { now, trusted, replaceAt = Number.POSITIVE_INFINITY, requestedAt = Number.POSITIVE_INFINITY } = situation;
+  const issue = (reason: IssueReason): Decision => ({ action: 'issue', reason });
+  if (leaf === undefined) return issue('none-held');
+  const moves = leaf.backend !== desired.backend;
+  // What the mesh does not trust any more protects nobody; what it trusts has time for its turn.
+  if (moves && (trusted !== true || now >= replaceAt)) return issue('backend-changed');
+  if (!sameList(leaf.uriSans, desired.uriSans)) return issue('identity-changed');
+  if (trusted === false) return issue('untrusted');
+  if (!moves && leaf.notAfter - now > desired.lifetimeMs) return issue('lifetime-shortened');
+  if (now >= replaceAt) return issue('ca-changed');
+  if (now >= requestedAt) return issue('requested');
+  // Who has a turn keeps it: many may be due when a CA is replaced late.
+  const dueAt = situation.replaceAt ?? dueTime(leaf, situation.caEndsAt);
+  if (now >= dueAt) return issue('due');
+  return { action: 'keep', until: Math.min(dueAt, requestedAt) };
+}
+
+/** A leaf ends so close to its CA at the most. Milliseconds. */
+const CA_END_SLACK_MS = 1000;
+
+/** A leaf that lives as long as its CA is not renewed: the next one would end at the same time. The CA has to be another one first. */
+function dueTime({ renewAt, notAfter }: HeldLeaf, caEndsAt: number | undefined): number {
+  return caEndsAt !== undefined && notAfter >= caEndsAt - CA_END_SLACK_MS ? notAfter : renewAt;
 }
 
 /** Shares of its life after which a leaf is renewed; the contract's 4/5 is the ceiling (ca-backends, rule 3). */
@@ -51,9 +72,18 @@ export function renewalTime(issuedAt: number, notAfter: number, random: number):
   return Math.round(issuedAt + (EARLIEST + (LATEST - EARLIEST) * random) * (notAfter - issuedAt));
 }
 
-/** When a leaf gets its turn after its CA was replaced: drawn once, spread so that a whole mesh does not ask at once. `random` in [0, 1). Epoch ms. */
-export function replacementTime(leaf: HeldLeaf, now: number, random: number): number {
-  return Math.round(Math.min(leaf.renewAt, now + renewalWindowMs(leaf.notAfter - leaf.issuedAt) * random));
+/** So many leaves a second are replaced at the most when a CA is replaced: issuers that are billed or limited take that. */
+const REPLACED_PER_SECOND = 1;
+
+/**
+ * When a leaf gets its turn after its CA was replaced: drawn once, spread so that a whole mesh of `proxies` does not ask at once, and a small one is not kept
+ * waiting. `random` in [0, 1). Epoch ms.
+ */
+export function replacementTime(leaf: HeldLeaf, now: number, random: number, proxies: number): number {
+  const window = Math.min(renewalWindowMs(leaf.notAfter - leaf.issuedAt), (proxies * 1000) / REPLACED_PER_SECOND);
+  // A leaf that should have been renewed before has less time.
+  const latest = leaf.renewAt > now ? leaf.renewAt : now + Math.max(0, leaf.notAfter - now) / 2;
+  return Math.round(Math.min(now + window, latest) * random + now * (1 - random));
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {

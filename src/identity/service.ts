@@ -67,6 +67,8 @@ export interface IdentityServiceOptions {
 export function createIdentityService(options: IdentityServiceOptions): IdentityService {
   const { clock, random, log } = options;
   const proxies = new Map<string, ProxyRecord>();
+  /** Number of proxies per mesh. */
+  const meshSizes = new Map<string, number>();
   const meshes = new Map<string, MeshBackends>();
   /** mTLS of each mesh as it was told last. */
   const mtlsTexts = new Map<string, string>();
@@ -109,6 +111,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         replaceAt: undefined,
       };
       proxies.set(id, record);
+      meshSizes.set(key.mesh, (meshSizes.get(key.mesh) ?? 0) + 1);
     }
     return record;
   }
@@ -149,13 +152,17 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       leaf === undefined || bundle === undefined || !bundle.backends.includes(leaf.backend)
         ? undefined
         : trusts.verifies(leaf, bundle.pem);
-    if (leaf === undefined || trusted !== true || !isSuperseded(key.mesh, leaf)) record.replaceAt = undefined;
-    else record.replaceAt ??= replacementTime(leaf, now, random());
-    const requestedAt = leaf === undefined ? undefined : renewals.turn(key, leaf);
-    const decision = decide(leaf, desired, now, trusted, record.replaceAt, requestedAt);
+    if (leaf === undefined || trusted !== true || !isLeaving(key.mesh, leaf, desired)) record.replaceAt = undefined;
+    else record.replaceAt ??= replacementTime(leaf, now, random(), meshSizes.get(key.mesh) ?? 1);
+    const decision = decide(leaf, desired, {
+      now,
+      trusted,
+      replaceAt: record.replaceAt,
+      requestedAt: leaf === undefined ? undefined : renewals.turn(key, leaf),
+      caEndsAt: caEndOf(key.mesh, desired.backend),
+    });
     if (decision.action === 'keep') {
-      const { replaceAt = Number.POSITIVE_INFINITY } = record;
-      schedule.set(id, Math.min(leaf!.renewAt, replaceAt, requestedAt ?? Number.POSITIVE_INFINITY));
+      schedule.set(id, decision.until);
       return;
     }
     record.reason = decision.reason;
@@ -164,11 +171,18 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     else schedule.set(id, mayAskAt);
   }
 
-  /** The backend of this leaf announces another CA than the one that signed it. */
-  function isSuperseded(mesh: string, leaf: HeldLeaf): boolean {
+  /** Another backend issues now, or the one of this leaf has another CA than the one that signed it. */
+  function isLeaving(mesh: string, leaf: HeldLeaf, desired: DesiredIdentity): boolean {
+    if (leaf.backend !== desired.backend) return true;
     const backend = meshes.get(mesh)?.get(leaf.backend);
     if (backend?.trust === undefined || backend.anchors === undefined) return false;
-    return !trusts.verifies(leaf, backend.anchors.pem);
+    return !trusts.verifies(leaf, backend.anchors.issuingPem ?? backend.anchors.pem);
+  }
+
+  /** When the CA of this backend ends, as far as it says so before it signs. */
+  function caEndOf(mesh: string, name: string): number | undefined {
+    const backend = meshes.get(mesh)?.get(name);
+    return backend?.ca.announcesWithAnswers === true ? undefined : backend?.anchors?.notAfter;
   }
 
   /** The one place where a proxy's leaf becomes another one. `replaced`: the proxy may present the former one for a while. */
@@ -299,6 +313,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
 
   function forget(record: ProxyRecord): void {
     proxies.delete(record.id);
+    meshSizes.set(record.key.mesh, meshSizes.get(record.key.mesh)! - 1);
     const { leaf } = record;
     swap(record, undefined, false);
     if (leaf !== undefined) writer.remove(record.key);
