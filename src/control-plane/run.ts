@@ -36,6 +36,7 @@ import { createDataplaneServer, type DataplaneServer } from '../xds-server/datap
 import { createXdsServer } from '../xds-server/server.ts';
 import { bootstrapDependencies, createBootstrapListener } from './bootstrap-http.ts';
 import { parseBroughtDataplane } from './brought-dataplane.ts';
+import { createCertificateSource } from './certificates.ts';
 import { clusterCertificate } from './cluster-certificate.ts';
 import { type ControlPlaneConfig, maskedConfig } from './config.ts';
 import { defaultMesh, ensureClusterId, ensureEnvoyAdminCa, firstStart } from './first-start.ts';
@@ -47,6 +48,7 @@ import { openStore } from './open-store.ts';
 import { createMissingMesh, prepareMeshes } from './prepare-meshes.ts';
 import { createProxyAccess } from './proxy-access.ts';
 import { followCertificate } from './renew-certificate.ts';
+import { watchRenewalRequests } from './renewal-requests.ts';
 import { createSecretAccess, createTokenSecrets } from './secrets.ts';
 import {
   ensureAdminCertificates,
@@ -296,6 +298,8 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       }),
     );
 
+    background.push(watchRenewalRequests({ store, identity, clock, log: log.named('identity'), signal: stop.signal }));
+
     // The data plane port.
     const dataplaneTls = await optionalTls(config.dpServer, server);
     const xds = createXdsServer({ source, log: log.named('xds'), metrics });
@@ -336,6 +340,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         meshLifecycle,
         secretLifecycle: { validateDelete: (secret) => meshLifecycle.validateSecretDelete(secret) },
         inspect,
+        certificates: createCertificateSource({ store, identity, now: clock.now }),
         context: { ...labelContext, systemNamespace: config.store.kubernetes.systemNamespace },
         readOnly: config.apiServer.readOnly || kubernetes !== undefined,
         gui: '',

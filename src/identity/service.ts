@@ -378,13 +378,16 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     },
     renew(request) {
       renewals.add(request, clock.now());
-      for (const record of proxies.values()) {
-        if (record.key.mesh !== request.mesh) continue;
-        const { key, desired } = record;
-        if (key.name === request.proxy && desired !== undefined)
-          coordinatorOf(key.mesh, desired.backend).hurry(key.name);
-        consider(record);
+      const named =
+        request.proxy === undefined ? undefined : proxies.get(idOf({ mesh: request.mesh, name: request.proxy }));
+      if (named?.desired !== undefined) {
+        const coordinator = coordinatorOf(request.mesh, named.desired.backend);
+        // A request that a restart reads again ends no pause that began after it.
+        if ((coordinator.failure(named.key.name)?.at ?? request.at) < request.at) coordinator.hurry(named.key.name);
+        consider(named);
       }
+      if (request.proxy !== undefined) return;
+      for (const record of proxies.values()) if (record.key.mesh === request.mesh) consider(record);
     },
     state(key): IdentityState {
       const record = proxies.get(idOf(key));

@@ -8,17 +8,20 @@ export class Problem extends Error {
   readonly status: number;
   readonly title: string;
   readonly violations: readonly Violation[];
+  /** When it is worth asking again; sent as `Retry-After`. */
+  readonly retryAfterSeconds: number | undefined;
   constructor(
     status: number,
     title: string,
     detail: string,
-    options?: { violations?: readonly Violation[]; cause?: unknown },
+    options?: { violations?: readonly Violation[]; retryAfterSeconds?: number; cause?: unknown },
   ) {
     super(detail, options?.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'Problem';
     this.status = status;
     this.title = title;
     this.violations = options?.violations ?? [];
+    this.retryAfterSeconds = options?.retryAfterSeconds;
   }
 }
 
@@ -51,6 +54,9 @@ export function problemBody(problem: Problem): ProblemBody {
 export const notFound = (title: string) => new Problem(404, title, 'Not found');
 export const badRequest = (detail: string, cause?: unknown) => new Problem(400, 'Bad Request', detail, { cause });
 export const notAllowed = (detail: string) => new Problem(405, 'Method not allowed', detail);
+
+export const tooMany = (detail: string, retryAfterSeconds: number) =>
+  new Problem(429, 'Too many requests', `${detail}; try again in ${retryAfterSeconds} s`, { retryAfterSeconds });
 
 /** Throws when there is any violation. */
 export function requireValid(title: string, violations: readonly Violation[]): void {

@@ -1,21 +1,26 @@
 import type { Tokens } from '../auth/tokens.ts';
+import { meshKind } from '../resources/kinds/mesh.ts';
 import type { LabelContext } from '../resources/labels.ts';
 import type { Registry } from '../resources/registry.ts';
 import type { ResourceStore } from '../store/store.ts';
+import { certificateRoutes } from './certificate-routes.ts';
+import type { CertificateSource } from './certificate-source.ts';
 import { globalInsightRoutes } from './global-insight.ts';
 import { indexRoutes } from './index-routes.ts';
 import { inspectPolicyRoutes } from './inspect-policy-routes.ts';
 import { inspectProxyRoutes } from './inspect-proxy-routes.ts';
 import type { InspectSource } from './inspect-source.ts';
-import { servedKinds } from './kind-traits.ts';
+import { kindAccess, servedKinds } from './kind-traits.ts';
 import { kriRoutes } from './kri-routes.ts';
 import type { InstanceInfo, MeshLifecycle, SecretLifecycle } from './lifecycle.ts';
 import { mtlsRoutes } from './mtls-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import type { DeleteScope } from './owned.ts';
+import { renewalRoutes } from './renewal-routes.ts';
+import { createRequestRate } from './request-rate.ts';
 import { readRoutes } from './resource-read-routes.ts';
 import { writeRoutes } from './resource-write-routes.ts';
-import { type JsonSchema, json, type Route } from './route.ts';
+import { type JsonSchema, json, type Route, type RouteAccess } from './route.ts';
 import { serviceInsightRoutes } from './service-insight-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
 
@@ -27,6 +32,7 @@ export interface RestSources {
   readonly meshLifecycle: MeshLifecycle;
   readonly secretLifecycle: SecretLifecycle;
   readonly inspect: InspectSource;
+  readonly certificates: CertificateSource;
   /** What this control plane is: decides computed labels, and the namespace of objects without one in Kubernetes form. */
   readonly context: LabelContext & { readonly systemNamespace: string };
   /** Every write is refused with 405. */
@@ -56,11 +62,33 @@ export function restRoutes(sources: RestSources): readonly Route[] {
       ...writeRoutes(writeSources, kind),
     ]),
     ...mtlsRoutes(store, sources.inspect),
+    ...certificateRoutes(sources),
+    ...renewalRoutes({
+      ...sources,
+      ...meshActions(sources),
+      rate: createRequestRate(RENEWALS),
+      manyCost: RENEWALS.burst,
+    }),
     ...inspectProxyRoutes(store, sources.inspect),
     ...inspectPolicyRoutes(store, registry),
     ...kriRoutes(store, registry),
   ];
   return withOpenApi(routes, registry, () => sources.instance().version);
+}
+
+/** Renewals of a mesh: so many single proxies at once, then one every few seconds; the whole mesh, or a service, once a minute. */
+const RENEWALS = { burst: 20, refillMs: 3000 };
+
+/**
+ * Who may have something done to a mesh beyond writing it: who may write it. On Kubernetes nobody writes it over the API, and there the rights of
+ * the cluster say nothing here: administrators.
+ */
+function meshActions({ context, readOnly }: RestSources): { readonly access: RouteAccess; readonly readOnly: boolean } {
+  const onKubernetes = context.environment === 'kubernetes';
+  const access: RouteAccess = onKubernetes
+    ? { rule: 'adminResources', what: 'the certificates of a mesh' }
+    : kindAccess(meshKind);
+  return { access, readOnly: readOnly && !onKubernetes };
 }
 
 function withOpenApi(routes: readonly Route[], registry: Registry, version: () => string): readonly Route[] {

@@ -269,6 +269,7 @@ function sendAnswer(reply: FastifyReply, answer: Answer): void {
 
 function sendProblem(reply: FastifyReply, problem: Problem): void {
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
+  if (problem.retryAfterSeconds !== undefined) reply.header('retry-after', String(problem.retryAfterSeconds));
   reply
     .code(problem.status)
     .type('application/json')

@@ -3,12 +3,15 @@ import { DEFAULT_ACCESS } from '../auth/access.ts';
 import { generateSigningKey } from '../auth/signing-keys.ts';
 import { createTokens, type Tokens } from '../auth/tokens.ts';
 import { createUserAuthenticator } from '../auth/users.ts';
+import { certificateView } from '../identity/certificate-view.ts';
+import { desiredIdentity } from '../identity/desired.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { policyKinds } from '../policies/index.ts';
 import { coreKinds } from '../resources/kinds/index.ts';
 import { createRegistry, type Registry } from '../resources/registry.ts';
 import type { Resource } from '../resources/resource.ts';
+import type { CertificateSource } from '../rest/certificate-source.ts';
 import type { InspectSource } from '../rest/inspect-source.ts';
 import type { MeshLifecycle, SecretLifecycle } from '../rest/lifecycle.ts';
 import type { Route } from '../rest/route.ts';
@@ -55,6 +58,7 @@ export interface RestFixtureOptions {
   readonly meshLifecycle?: Partial<MeshLifecycle>;
   readonly secretLifecycle?: Partial<SecretLifecycle>;
   readonly inspect?: Partial<InspectSource>;
+  readonly certificates?: Partial<CertificateSource>;
   readonly server?: Partial<RestServerOptions>;
   /** Wraps the store, to make it fail. */
   readonly wrapStore?: (store: ResourceStore) => ResourceStore;
@@ -92,6 +96,18 @@ export async function createRestFixture(options: RestFixtureOptions = {}): Promi
         throw new Error('ask Envoy: not connected');
       },
       ...options.inspect,
+    },
+    certificates: {
+      view(mesh, dataplane, insight) {
+        const proxy = { mesh: mesh.meta.name, name: dataplane.meta.name };
+        const own = { desired: undefined, leaf: undefined, failure: undefined };
+        return certificateView({ proxy, desired: desiredIdentity(mesh, dataplane), own, insight }, Date.now());
+      },
+      chainPem: () => undefined,
+      history: () => [],
+      renewalWindowMs: () => 60_000,
+      renew: async () => {},
+      ...options.certificates,
     },
     context: {
       mode: 'zone',

@@ -142,6 +142,7 @@ const COLUMNS: Readonly<Record<string, readonly PrinterColumn[]>> = {
   ],
   ServiceInsight: [MESH_FIELD],
   Zone: [{ name: 'Enabled', type: 'boolean', jsonPath: '.spec.enabled' }],
+  RenewalRequest: [MESH_LABEL, { name: 'At', type: 'string', jsonPath: '.spec.at' }],
   SealedLeaf: [MESH_LABEL, { name: 'Not After', type: 'string', jsonPath: '.spec.notAfter' }],
   CaRotation: [
     MESH_LABEL,

@@ -7,6 +7,7 @@ import { dataplaneInsightKind } from './dataplane-insight.ts';
 import { globalSecretKind } from './global-secret.ts';
 import { meshKind } from './mesh.ts';
 import { meshInsightKind } from './mesh-insight.ts';
+import { renewalRequestKind } from './renewal-request.ts';
 import { sealedLeafKind } from './sealed-leaf.ts';
 import { secretKind } from './secret.ts';
 import { serviceInsightKind } from './service-insight.ts';
@@ -26,4 +27,5 @@ export const coreKinds: readonly Kind[] = [
   containerPatchKind,
   sealedLeafKind,
   caRotationKind,
+  renewalRequestKind,
 ];
