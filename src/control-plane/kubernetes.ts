@@ -62,7 +62,7 @@ export interface Kubernetes {
   /** What CA backends may use of the cluster. */
   readonly caDependencies: Partial<CaDependencies>;
   /** Starts webhooks and what every replica watches; resolves when they serve, with what stops them. Rejects when one cannot start. */
-  start(parts: KubernetesParts): Promise<{ close(): Promise<void> }>;
+  start(parts: KubernetesParts): Promise<{ webhookCertificate(): string; close(): Promise<void> }>;
   /** Controllers: what only the leader does. Resolves when `signal` has aborted. */
   lead(parts: KubernetesParts, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -126,6 +126,7 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
       webhooks = started;
       const unguard = proxies?.guard({ watcher: parts.watcher, proxies: parts.push });
       return {
+        webhookCertificate: started.certificate,
         async close() {
           unguard?.();
           await started.close(WEBHOOK_GRACE_MS);

@@ -45,6 +45,7 @@ import { createInspectSource } from './inspect.ts';
 import { createLeafRecords, loadSealingKey } from './leaf-records.ts';
 import { createMeshLifecycle } from './mesh-lifecycle.ts';
 import { openStore } from './open-store.ts';
+import { createOwnCertificateMetrics } from './own-certificates.ts';
 import { createMissingMesh, prepareMeshes } from './prepare-meshes.ts';
 import { createProxyAccess } from './proxy-access.ts';
 import { followCertificate } from './renew-certificate.ts';
@@ -381,11 +382,13 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       readTimeoutMs: config.apiServer.readTimeout,
       idleTimeoutMs: config.apiServer.idleTimeout,
     });
+    let shown = server;
     background.push(
       followCertificate({
         load: loadGeneral,
         current: server,
         use(certificate) {
+          shown = certificate;
           if (dataplaneTls === server) dataplanePort.setCertificate(certificate);
           if (apiTls === server) api.setCertificate(certificate);
         },
@@ -411,6 +414,16 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     };
     const onKubernetes = await kubernetes?.start(kubernetesParts);
     closers.push(() => onKubernetes?.close());
+    createOwnCertificateMetrics(metrics, clock.now, () => ({
+      server: shown.certPem,
+      'server-ca': shown.caPem,
+      ...(dataplaneTls === server ? {} : { 'data-plane-port': dataplaneTls.certPem }),
+      ...(apiTls === server ? {} : { api: apiTls.certPem }),
+      'envoy-admin-ca': adminCa.certPem,
+      'envoy-admin-server': admin.server.certPem,
+      'envoy-admin-client': admin.client.certPem,
+      ...(onKubernetes === undefined ? {} : { webhooks: onKubernetes.webhookCertificate() }),
+    }));
     background.push(election.run(leaderTasks, stop.signal));
 
     missing = undefined;

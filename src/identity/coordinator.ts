@@ -24,6 +24,8 @@ export interface Coordinator {
   ready(): void;
   readonly waiting: number;
   readonly inFlight: number;
+  /** So many failed in a row that the backend is asked by one proxy at a time only. */
+  readonly leftAlone: boolean;
   close(): void;
 }
 
@@ -171,6 +173,9 @@ export function createCoordinator<T>(options: CoordinatorOptions<T>): Coordinato
     },
     get inFlight() {
       return queue.running;
+    },
+    get leftAlone() {
+      return breaker.state(clock.now()) !== 'go';
     },
     close() {
       closed = true;

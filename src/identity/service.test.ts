@@ -4,7 +4,7 @@ import type { CaBackendKind, Chain, SigningRequest } from '../ca/backend.ts';
 import { CaError } from '../ca/backend.ts';
 import { builtinCa } from '../ca/builtin.ts';
 import { silentLogger } from '../lib/log.ts';
-import { createMetrics } from '../lib/metrics.ts';
+import { createMetrics, type Metrics } from '../lib/metrics.ts';
 import { createCaDependencies } from '../testing/ca-contract.ts';
 import { createTestCa, createTestLeaf, type TestCertificate } from '../testing/certificates.ts';
 import { createDrivenClock, type DrivenClock } from '../testing/fakes/driven-clock.ts';
@@ -34,6 +34,7 @@ let clock: DrivenClock;
 let ca: TestCertificate;
 let service: IdentityService;
 let events: IdentityEvent[];
+let metrics: Metrics;
 let stored: Map<string, LeafRecord>;
 let logged: string[];
 /** What the issuer answers now; tests replace it. */
@@ -98,6 +99,7 @@ function createService(kinds: readonly CaBackendKind[] = [fakeKind], random = ()
   for (const level of ['debug', 'info', 'warn', 'error'] as const) {
     log[level] = (message, fields) => void logged.push(`${message} ${JSON.stringify(fields)}`);
   }
+  metrics = createMetrics();
   const made = createIdentityService({
     caKinds: kinds,
     caDependencies: createCaDependencies({ now: () => clock.now() }),
@@ -106,7 +108,7 @@ function createService(kinds: readonly CaBackendKind[] = [fakeKind], random = ()
     clock,
     random,
     log,
-    metrics: createMetrics(),
+    metrics,
   });
   made.subscribe((event) => events.push(event));
   return made;
@@ -154,6 +156,53 @@ describe('issuing', () => {
     await clock.advance(10 * 45_000 + 5000);
     expect(signings.length).toBe(5 * 11);
     expect(serialOf('p-0')).toBeDefined();
+  });
+
+  it('renews before the end of a CA that ends before the life asked for', async () => {
+    const end = clock.now() + HOUR;
+    ca = await createTestCa({ now: clock.now(), to: HOUR });
+    answer = async (request) => ({ pem: (await signed({ ...request, lifetimeMs: end - clock.now() })).pem });
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted({ lifetimeMs: 24 * HOUR }));
+    await clock.advance(1000);
+    const { leaf } = service.state(WEB);
+    expect(leaf!.notAfter).toBeLessThanOrEqual(end);
+    expect(end - leaf!.renewAt).toBeGreaterThanOrEqual(0.2 * HOUR - 1000);
+  });
+
+  it('shows in its metrics when leaves and CAs end, and who waits for a leaf', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    answer = async () => {
+      throw new CaError('unavailable', 'connection refused');
+    };
+    service.want({ mesh: 'default', name: 'web-2' }, wanted());
+    await clock.advance(1000);
+    const text = await metrics.metrics();
+    const read = (series: string) =>
+      Number(
+        text
+          .split('\n')
+          .find((line) => line.startsWith(`${series} `))
+          ?.split(' ')[1],
+      );
+    const { notAfter } = service.state(WEB).leaf!;
+    const of = 'mesh="default",service="web",backend="ca-1"';
+    expect(read(`weft_certificate_expiry_timestamp_seconds{${of}}`)).toBe(notAfter / 1000);
+    expect(read(`weft_certificate_expiry_seconds_left{${of}}`)).toBe((notAfter - clock.now()) / 1000);
+    expect(read(`weft_certificates{${of},state="valid"}`)).toBe(1);
+    expect(read(`weft_certificates{${of},state="none"}`)).toBe(1);
+    const [root] = service.backends('default')[0]!.roots;
+    const ofCa = `mesh="default",backend="ca-1",fingerprint="${root!.fingerprint}",current="true"`;
+    expect(read(`weft_ca_expiry_seconds_left{${ofCa}}`)).toBe((root!.notAfter - clock.now()) / 1000);
+    const ofBackend = 'mesh="default",backend="ca-1"';
+    expect(read(`weft_issuance_failing_proxies{${ofBackend}}`)).toBe(1);
+    expect(read(`weft_issuance_oldest_failure_seconds{${ofBackend}}`)).toBeCloseTo(1, 1);
+    expect(read(`weft_issuance_last_failure_timestamp_seconds{${ofBackend}}`)).toBeCloseTo(clock.now() / 1000 - 1, 1);
+    expect(read('cert_generation_backoff')).toBe(1);
+    expect(read('cert_generation_circuit_open')).toBe(0);
+    expect(text).not.toContain('web-1');
   });
 
   it('issues what is wanted at the end, when that changes on the way', async () => {

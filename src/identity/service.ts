@@ -16,6 +16,7 @@ import type { Metrics } from '../lib/metrics.ts';
 import { createTrustStore } from '../x509/verify.ts';
 import { type Coordinator, createCoordinator } from './coordinator.ts';
 import { decide, type IssueReason, replacementTime } from './decide.ts';
+import { createExpiryMetrics } from './expiry-metrics.ts';
 import type {
   DesiredIdentity,
   HeldLeaf,
@@ -77,7 +78,13 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   const listeners = new Set<(event: IdentityEvent) => void>();
   const sealer = createSealer(options.sealingKey);
   const writer = createLeafWriter({ records: options.records, sealer, clock, log });
-  const metrics = createIssuanceMetrics(options.metrics, () => coordinators);
+  const metrics = createIssuanceMetrics(options.metrics, clock.now, () => coordinators);
+  createExpiryMetrics(options.metrics, {
+    proxies: () => proxies.values(),
+    failure: ({ mesh, name }, backend) => coordinators.get(workId(mesh, backend))?.failure(name),
+    meshes: () => [...meshes].map(([mesh, backends]) => [mesh, backends.states()] as const),
+    now: clock.now,
+  });
   const trusts = createTrustCache();
   const renewals = createRenewals();
   const roots = createRoots(clock, (id) => meshes.get(id.split('//')[0]!)?.rootsChanged());
@@ -225,7 +232,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       metrics.issued(key.mesh, name, (clock.monotonic() - started) / 1000);
       return obtained;
     } catch (error) {
-      metrics.failed(key.mesh, error instanceof CaError ? error.code : 'other');
+      metrics.failed(key.mesh, name, error instanceof CaError ? error.code : 'other');
       throw error;
     }
   }

@@ -8,27 +8,38 @@ export { Counter, Gauge, Histogram };
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  const read = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(value());
-      },
-    });
-  read('process_cpu_seconds_total', 'User and system CPU seconds', () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1e6;
+  new Gauge({
+    name: 'process_cpu_seconds_total',
+    help: 'User and system CPU seconds',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.set((user + system) / 1e6);
+    },
   });
-  read('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss());
-  read('process_start_time_seconds', 'Start, seconds since the epoch', () =>
-    Math.round(Date.now() / 1000 - process.uptime()),
-  );
-  read(
-    'nodejs_heap_size_used_bytes',
-    'Memory of live JavaScript objects and of garbage not yet collected',
-    () => process.memoryUsage().heapUsed,
-  );
+  new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
+  });
+  new Gauge({
+    name: 'process_start_time_seconds',
+    help: 'Start, seconds since the epoch',
+    registers,
+    collect() {
+      this.set(Math.round(Date.now() / 1000 - process.uptime()));
+    },
+  });
+  new Gauge({
+    name: 'nodejs_heap_size_used_bytes',
+    help: 'Memory of live JavaScript objects and of garbage not yet collected',
+    registers,
+    collect() {
+      this.set(process.memoryUsage().heapUsed);
+    },
+  });
   return registry;
 }

@@ -42,6 +42,8 @@ export interface WebhooksOptions {
 
 export interface Webhooks {
   readonly address: AddressInfo;
+  /** What it shows to API servers now, PEM. */
+  certificate(): string;
   /** Rotates the certificate and keeps `caBundle` right, until `signal` aborts; for the leader. */
   lead(signal: AbortSignal): Promise<void>;
   /** Lets calls under way end for `graceMs`. */
@@ -93,6 +95,7 @@ export async function startWebhooks(options: WebhooksOptions): Promise<Webhooks>
     await trustNow();
     return {
       address: server.address,
+      certificate: () => certificates.serving.certPem,
       async lead(signal) {
         await Promise.all([
           caBundles.keep(certificates, signal),
