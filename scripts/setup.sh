@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs, inside the project: Node 24, npm packages, generated TypeScript for Envoy and xDS.
 # Needs: npm (any Node from 18), python3 with pip. Does nothing when nothing changed. `setup.sh neighbours` adds what the tests need:
-# PostgreSQL, and a Kubernetes that is built once for all checkouts.
+# PostgreSQL, Prometheus, and a Kubernetes that is built once for all checkouts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -60,6 +60,7 @@ want() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || packages="$
 if [ "$wanted" = neighbours ] && ! command -v postgres >/dev/null 2>&1 && ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
   packages=" postgresql"
 fi
+[ "$wanted" != neighbours ] || want prometheus prometheus
 level=
 if [ "$wanted" = neighbours ] || [ "$wanted" = cluster ]; then
   if [ "$os" != linux ]; then

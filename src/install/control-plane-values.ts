@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ALERTS_GUIDE } from './certificate-alerts.ts';
 import { count, flag, list, object, oneOf, text, texts } from './chart-value.ts';
 
 /**
@@ -133,6 +134,14 @@ export const CONTROL_PLANE_VALUES = {
       enabled: flag(false, 'Add a ServiceMonitor for the Prometheus operator, whose CRDs must be there.'),
       interval: text('30s', 'How often it scrapes.'),
       labels: texts('Further labels, for the selector of your Prometheus.'),
+    },
+    prometheusRule: {
+      enabled: flag(
+        false,
+        'Add the alerts about certificates as a PrometheusRule for the Prometheus operator, whose CRDs must be there.',
+      ),
+      labels: texts('Further labels, for the rule selector of your Prometheus.'),
+      runbooks: text(ALERTS_GUIDE, 'Where the alerts link to: the address of this page as your people reach it.'),
     },
   },
 };

@@ -8,6 +8,7 @@
  */
 import { policyKinds } from '../policies/index.ts';
 import { coreKinds } from '../resources/kinds/index.ts';
+import { certificateAlertGroups } from './certificate-alerts.ts';
 import { CONTROL_PLANE_VALUES } from './control-plane-values.ts';
 import { controlPlanePermissions, rulesOf } from './permissions.ts';
 import {
@@ -68,6 +69,7 @@ export function controlPlaneTemplates(): readonly NamedTemplate[] {
     { file: 'pod-disruption-budget.yaml', template: whenSet(V.controlPlane.podDisruptionBudget.enabled, budget()) },
     { file: 'deployment.yaml', template: deployment() },
     { file: 'service-monitor.yaml', template: whenSet(V.monitoring.serviceMonitor.enabled, serviceMonitor()) },
+    { file: 'prometheus-rule.yaml', template: whenSet(V.monitoring.prometheusRule.enabled, prometheusRule()) },
     ...webhooks(),
   ];
 }
@@ -284,6 +286,16 @@ function serviceMonitor(): Template {
       selector: { matchLabels: SELECTOR },
       endpoints: [{ port: 'diagnostics', path: '/metrics', interval: V.monitoring.serviceMonitor.interval }],
     },
+  };
+}
+
+function prometheusRule(): Template {
+  const { labels, runbooks } = V.monitoring.prometheusRule;
+  return {
+    apiVersion: 'monitoring.coreos.com/v1',
+    kind: 'PrometheusRule',
+    metadata: { ...meta(), labels: withEntries(OWN_LABELS, V.controlPlane.labels, labels) },
+    spec: { groups: certificateAlertGroups((section) => ({ $: 'text', parts: [runbooks, `#${section}`] })) },
   };
 }
 

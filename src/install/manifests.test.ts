@@ -67,12 +67,13 @@ describe('controlPlaneManifests', () => {
     const kinds = install({
       crds: { enabled: false },
       controlPlane: { podDisruptionBudget: { enabled: false } },
-      monitoring: { serviceMonitor: { enabled: true } },
+      monitoring: { serviceMonitor: { enabled: true }, prometheusRule: { enabled: true } },
     }).map(({ kind }) => kind);
     expect(kinds).not.toContain('Namespace');
     expect(kinds).not.toContain('CustomResourceDefinition');
     expect(kinds).not.toContain('PodDisruptionBudget');
     expect(kinds).toContain('ServiceMonitor');
+    expect(kinds).toContain('PrometheusRule');
   });
 
   it('starts a control plane with a configuration it understands whole', () => {

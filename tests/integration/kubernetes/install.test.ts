@@ -108,6 +108,8 @@ describe.skipIf(missing !== undefined)(`installing in a cluster${missing === und
         join(import.meta.dirname, 'testdata/values.yaml'),
         '--set',
         'monitoring.serviceMonitor.enabled=false',
+        '--set',
+        'monitoring.prometheusRule.enabled=false',
       );
       await cluster.applyYaml(manifests, '--server-side', '--validate=strict', '--force-conflicts', '--dry-run=server');
     });
