@@ -1,5 +1,5 @@
 /** From Pods and Services to Dataplanes and outbounds, and whose token is whose, on a real API server. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -348,8 +348,7 @@ describe.skipIf(missing !== undefined)(`Pods on a cluster${missing === undefined
     const env = controlPlaneEnv(cluster.kubeconfig, workDir);
     const process_ = spawn(process.execPath, [WEFT, 'cp', 'run'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
     try {
-      const lines = createInterface({ input: process_.stderr });
-      await new Promise<void>((resolve) => lines.on('line', (line) => line.includes('is ready') && resolve()));
+      await isReady(process_);
       await putService(client, 'crowd', 'web', { selector: { app: 'web' }, ports: [{ port: 80, targetPort: 8080 }] });
       const crowd = await followDataplanes(client, 'crowd');
       const used = () => cpuSeconds(process_.pid!);
@@ -393,6 +392,20 @@ describe.skipIf(missing !== undefined)(`Pods on a cluster${missing === undefined
     }
   }, 300_000);
 });
+
+/** Resolves when the control plane says that it is ready; rejects with what it said when it ends before, or takes longer than two minutes. */
+async function isReady(process_: ChildProcess): Promise<void> {
+  const said: string[] = [];
+  const ready = Promise.withResolvers<void>();
+  const failed = (what: string) => ready.reject(new Error(`the control plane ${what}:\n${said.slice(-20).join('\n')}`));
+  createInterface({ input: process_.stderr! }).on('line', (line) => {
+    if (line.includes('is ready')) ready.resolve();
+    else said.push(line);
+  });
+  process_.once('exit', (code) => failed(`ended with ${code}`));
+  const timer = setTimeout(failed, 120_000, 'is not ready after two minutes');
+  await ready.promise.finally(() => clearTimeout(timer));
+}
 
 /** User and system time of a process. Source: proc(5). */
 function cpuSeconds(pid: number): number {
