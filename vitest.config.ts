@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
-const slow = { pool: 'forks' as const, fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 };
+/** One more attempt in CI, where a busy machine is slow at times: the reporter names who needed it. */
+const retry = process.env['CI'] === 'true' ? 1 : 0;
+const slow = { pool: 'forks' as const, fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000, retry };
 
 /** Three projects, one after the other: `unit` beside the sources, `integration` with one real neighbour each, `e2e` with the whole mesh. */
 export default defineConfig({
