@@ -1,6 +1,7 @@
 /** Every command of `weft`, as data: help, `docs/reference/cli.md` and completion are made of it. Code is loaded when a command runs. */
 import type { CommandSpec, OptionSpec } from './command.ts';
 import { CA_COMMANDS } from './commands-ca.ts';
+import { CERTS_COMMANDS } from './commands-certs.ts';
 import { GENERATE_COMMANDS } from './commands-generate.ts';
 import { INSTALL_COMMANDS } from './commands-install.ts';
 import { TRANSPARENT_PROXY_COMMANDS } from './commands-transparent-proxy.ts';
@@ -10,7 +11,7 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   {
     flags: '-o, --output <format>',
     description: 'form of the answer, and of errors',
-    choices: ['table', 'yaml', 'json'],
+    choices: ['table', 'wide', 'yaml', 'json'],
     default: 'table',
   },
   { flags: '--cp-address <url>', description: 'API of the control plane for this one command' },
@@ -61,6 +62,10 @@ export const GROUPS: Readonly<
   generate: {
     summary: 'Generate tokens, keys and certificates',
     examples: [['A token for one mesh', 'weft generate dataplane-token --mesh default --valid-for 24h']],
+  },
+  certs: {
+    summary: 'Look at the certificates of proxies, check and renew them',
+    examples: [['Those of a mesh', 'weft certs list --mesh default']],
   },
   config: {
     summary: 'Choose the control plane that commands talk to',
@@ -393,6 +398,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...TRANSPARENT_PROXY_COMMANDS,
   ...resourceCommands,
   ...CA_COMMANDS,
+  ...CERTS_COMMANDS,
   ...GENERATE_COMMANDS,
   ...planeCommands,
   {

@@ -28,13 +28,14 @@ const UNKNOWN_PROXY: ProxyMetadata = {
 export function createInspectSource(options: {
   watcher: MeshWatcher;
   push: PushSource;
-  identity: Pick<IdentityService, 'backends'>;
+  identity: Pick<IdentityService, 'backends' | 'bundle'>;
   zone: string;
   adminCredentials: EnvoyAdminCredentials;
 }): InspectSource {
   const masked = createGenerationCache({ adminTls: MASKED_ADMIN_TLS, zone: options.zone });
   return {
     backends: (mesh) => options.identity.backends(mesh),
+    bundlePem: (mesh) => options.identity.bundle(mesh)?.pem,
     async config(mesh, name, { shadow }) {
       const snapshot = options.watcher.snapshot(mesh);
       const dataplane = snapshot?.dataplanes.get(name);

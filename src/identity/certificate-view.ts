@@ -18,6 +18,8 @@ export interface CertificateView {
   readonly state: ShownState;
   readonly serial: string | undefined;
   readonly uriSans: readonly string[];
+  /** What they must be by Mesh and Dataplane; empty when it needs none. */
+  readonly expectedUriSans: readonly string[];
   /** Backend of the certificate; without one, the backend that shall issue it. */
   readonly backend: string | undefined;
   readonly issuer: string | undefined;
@@ -52,7 +54,8 @@ export function certificateView(known: CertificateKnowledge, now: number): Certi
     services: servicesOf(proxy.mesh, leaf?.uriSans ?? desired?.uriSans ?? []),
     state: shownState(known, leaf, now),
     serial: leaf?.serial || undefined,
-    uriSans: leaf?.uriSans ?? desired?.uriSans ?? [],
+    uriSans: leaf?.uriSans ?? [],
+    expectedUriSans: desired?.uriSans ?? [],
     backend: leaf?.backend || insight?.mTLS?.issuedBackend || desired?.backend,
     issuer: leaf?.issuer || undefined,
     anchorFingerprint: leaf?.anchorPem === undefined ? undefined : fingerprintOf(leaf.anchorPem),

@@ -43,6 +43,7 @@ const issuedSchema = z.strictObject({
 });
 
 export const certificateDetailSchema = certificateSchema.extend({
+  expectedUriSans: z.array(z.string()).describe('What its names must be by Mesh and Dataplane'),
   chainPem: z.string().optional().describe('The certificate and its intermediates, never the key'),
   history: z.array(issuedSchema).describe('The last ten, the one in use first'),
 });

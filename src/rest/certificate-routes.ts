@@ -83,7 +83,12 @@ async function list(sources: CertificateSources, call: Call): Promise<Answer> {
   const mesh = await requireMesh(store, call.params['mesh']!);
   return inStage(LIST_TITLE, async () => {
     const seen = await viewer(sources, mesh, isFiltering(filter) || request.size > MANY);
-    const page = await store.list({ type: 'Dataplane', mesh: mesh.meta.name, ...request, ...whereOf(filter, seen) });
+    const page = await store.list({
+      type: 'Dataplane',
+      mesh: mesh.meta.name,
+      ...request,
+      ...whereOf(filter, seen, now()),
+    });
     const views = await Promise.all(page.items.map((item) => seen.load(item as Resource<DataplaneSpec>)));
     const items = views.map((view) => certificateJson(view, now()));
     return json(listBody(call, items, page.total, page.next));
@@ -97,9 +102,13 @@ interface Viewer {
   readonly load: (dataplane: Resource<DataplaneSpec>) => Promise<CertificateView>;
 }
 
-function whereOf(filter: CertificateFilter, { view }: Viewer): { where?: (resource: Resource) => boolean } {
+function whereOf(
+  filter: CertificateFilter,
+  { view }: Viewer,
+  now: number,
+): { where?: (resource: Resource) => boolean } {
   if (!isFiltering(filter)) return {};
-  return { where: (resource) => matchesCertificate(filter, view(resource as Resource<DataplaneSpec>)) };
+  return { where: (resource) => matchesCertificate(filter, view(resource as Resource<DataplaneSpec>), now) };
 }
 
 async function viewer(sources: CertificateSources, mesh: Resource<MeshSpec>, allInsights: boolean): Promise<Viewer> {
@@ -131,6 +140,7 @@ async function detail(sources: CertificateSources, call: Call): Promise<Answer> 
   const chainPem = view.state === 'none' ? undefined : certificates.chainPem(proxy);
   return json({
     ...certificateJson(view, now()),
+    expectedUriSans: view.expectedUriSans,
     ...(chainPem === undefined ? {} : { chainPem }),
     history: certificates.history(proxy).map(issuedJson),
   });

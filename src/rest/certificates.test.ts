@@ -103,6 +103,9 @@ describe('certificates of a mesh', () => {
     expect(await count('service=even&backend=ca-1')).toBe(600);
     expect(await count('backend=ca-2')).toBe(0);
     expect(await count('state=valid&name=p-000')).toBe(8);
+    expect([await count('expiresIn=20%25'), await count('expiresIn=23h'), await count('expiresIn=1h')]).toEqual([
+      120, 1199, 0,
+    ]);
   });
 
   it('have everything one wants to know, and no key', async () => {
@@ -132,6 +135,8 @@ describe('certificates of a mesh', () => {
     const { status, json } = await api.call('GET', '/meshes/default/_certificates?state=rotten');
     expect(status).toBe(400);
     expect(json['invalid_parameters']).toMatchObject([{ field: 'state' }]);
+    const soon = await api.call('GET', '/meshes/default/_certificates?expiresIn=soon');
+    expect([soon.status, soon.json['invalid_parameters']]).toMatchObject([400, [{ field: 'expiresIn' }]]);
   });
 });
 

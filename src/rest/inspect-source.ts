@@ -5,6 +5,8 @@ import type { ResourceSet } from '../xds-server/xds.ts';
 export interface InspectSource {
   /** The CA backends of a mesh in the order of the Mesh; empty when mTLS is off. */
   backends(mesh: string): readonly BackendState[];
+  /** PEM of all that the proxies of a mesh trust; `undefined` when mTLS is off, or nothing is known yet. */
+  bundlePem(mesh: string): string | undefined;
   /**
    * Configuration of a Dataplane as it would be generated now, secrets left out (their names are in the clusters and listeners).
    * Works for proxies that are not connected. `undefined`: no such Dataplane. Throws when generation fails: the message is for the user.

@@ -18,6 +18,7 @@ export function mtlsRoutes(store: ResourceStore, inspect: InspectSource): readon
           mesh: mesh.meta.name,
           enabledBackend: mesh.spec.mtls?.enabledBackend ?? '',
           backends: inspect.backends(mesh.meta.name).map(backendJson),
+          bundlePem: inspect.bundlePem(mesh.meta.name) ?? '',
         });
       },
     },

@@ -146,7 +146,11 @@ async function countOf(sources: RenewalSources, mesh: Resource<MeshSpec>, target
     size: 1,
     where: (resource) =>
       (target.proxy === undefined || resource.meta.name === target.proxy) &&
-      matchesCertificate(filter, certificates.view(mesh, resource as Resource<DataplaneSpec>, undefined)),
+      matchesCertificate(
+        filter,
+        certificates.view(mesh, resource as Resource<DataplaneSpec>, undefined),
+        sources.now(),
+      ),
   });
   return total;
 }

@@ -91,6 +91,7 @@ export async function createRestFixture(options: RestFixtureOptions = {}): Promi
     secretLifecycle: { validateDelete: async () => [], ...options.secretLifecycle },
     inspect: {
       backends: () => [],
+      bundlePem: () => undefined,
       config: async () => undefined,
       admin: async () => {
         throw new Error('ask Envoy: not connected');

@@ -1,7 +1,8 @@
 /** The API server, and clocks. Pure. */
+
+import { spanText } from '../../lib/expiry-threshold.ts';
 import { type Fact, factValue, whyUnknown } from './fact.ts';
 import { type Finding, finding, nameSome, ok, skip } from './finding.ts';
-import { spanText } from './threshold.ts';
 
 export interface ApiServerFacts {
   readonly server: string;

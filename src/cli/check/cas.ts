@@ -1,7 +1,8 @@
 /** CA backends of meshes and their certificates, as the control plane sees them. Pure; the same for Kubernetes and Universal. */
+
+import { ageOf, type Life, spanText, type Threshold } from '../../lib/expiry-threshold.ts';
 import { type Fact, factValue, whyUnknown } from './fact.ts';
 import { type Finding, finding, ok, skip } from './finding.ts';
-import { ageOf, type Life, spanText, type Threshold } from './threshold.ts';
 
 /** The backends of one mesh that lists some. */
 export interface BackendFacts {

@@ -3,6 +3,7 @@ import type { KubeClient } from '../../k8s/api/client.ts';
 import { KubeError } from '../../k8s/api/client.ts';
 import { CUSTOM_RESOURCE_DEFINITION, crds } from '../../k8s/api/crds.ts';
 import type { KubeObject, ResourceType } from '../../k8s/api/object.ts';
+import type { Threshold } from '../../lib/expiry-threshold.ts';
 import { policyKinds } from '../../policies/index.ts';
 import type { DataplaneInsightSpec } from '../../resources/kinds/dataplane-insight.ts';
 import { coreKinds } from '../../resources/kinds/index.ts';
@@ -34,7 +35,6 @@ import type { ClusterFacts, KubernetesFacts } from './kubernetes-facts.ts';
 import type { ProxyState } from './proxies.ts';
 import type { Right, RightAnswer } from './rights.ts';
 import { callerRights, controlPlaneRights, excessiveRights } from './rights-wanted.ts';
-import type { Threshold } from './threshold.ts';
 import { tryIssuer } from './trial.ts';
 
 export interface GatherOptions {

@@ -1,4 +1,6 @@
 /** Asks the REST API of a control plane for everything that `weft check` judges there. Reads only. */
+
+import type { Threshold } from '../../lib/expiry-threshold.ts';
 import type { DataplaneInsightSpec } from '../../resources/kinds/dataplane-insight.ts';
 import type { MeshSpec } from '../../resources/kinds/mesh.ts';
 import { asJson, asList, asText, fetchJson } from '../api/answers.ts';
@@ -10,7 +12,6 @@ import { type MeshEntry, mtlsMeshesOf } from './backends.ts';
 import type { BackendReport } from './cas.ts';
 import { factValue, known } from './fact.ts';
 import type { ProxyState } from './proxies.ts';
-import type { Threshold } from './threshold.ts';
 import type { UniversalFacts } from './universal-facts.ts';
 
 export interface UniversalOptions {

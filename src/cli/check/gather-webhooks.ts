@@ -3,6 +3,7 @@ import { MUTATING_CONFIGURATION, VALIDATING_CONFIGURATION } from '../../install/
 import { type KubeClient, KubeError } from '../../k8s/api/client.ts';
 import { SECRET } from '../../k8s/api/core-kinds.ts';
 import type { ResourceType } from '../../k8s/api/object.ts';
+import type { Threshold } from '../../lib/expiry-threshold.ts';
 import { readNode } from '../../x509/certificate.ts';
 import { issued, parseCertificates } from '../../x509/chain.ts';
 import { ask } from './ask.ts';
@@ -16,7 +17,6 @@ import {
   VALIDATING_WEBHOOKS,
   type WebhookConfiguration,
 } from './kube-objects.ts';
-import type { Threshold } from './threshold.ts';
 import type { ServedCertificate, WebhookAnswer, WebhookFacts } from './webhooks.ts';
 
 /** Where the control plane keeps its webhook certificate. */

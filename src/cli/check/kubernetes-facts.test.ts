@@ -8,7 +8,7 @@ import type { IssuerFacts } from './issuers.ts';
 import type { Crd, Deployment, SchemaNode, WebhookConfiguration } from './kube-objects.ts';
 import { type ClusterFacts, checkKubernetes, type KubernetesFacts } from './kubernetes-facts.ts';
 import type { ProxyState } from './proxies.ts';
-import { CA_THRESHOLD, LEAF_THRESHOLD } from './threshold.ts';
+import { CA_THRESHOLD, LEAF_THRESHOLD } from './thresholds.ts';
 
 const NOW = Date.parse('2026-01-01T00:00:00Z');
 const HOUR = 3_600_000;

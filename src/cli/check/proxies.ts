@@ -1,8 +1,9 @@
 /** Proxies and their certificates, out of DataplaneInsights. Pure; the same for Kubernetes and Universal. */
+
+import { ageOf, type Life, spanText, type Threshold } from '../../lib/expiry-threshold.ts';
 import type { DataplaneInsightSpec } from '../../resources/kinds/dataplane-insight.ts';
 import { type Fact, factValue, whyUnknown } from './fact.ts';
 import { type Finding, finding, nameSome, ok, skip } from './finding.ts';
-import { ageOf, type Life, spanText, type Threshold } from './threshold.ts';
 
 export interface ProxyFacts {
   readonly proxies: Fact<readonly ProxyState[]>;

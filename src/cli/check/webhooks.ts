@@ -1,8 +1,9 @@
 /** Admission webhooks and their certificates. Pure. */
+
+import { ageOf, type Life, spanText, type Threshold } from '../../lib/expiry-threshold.ts';
 import { type Fact, factValue, whyUnknown } from './fact.ts';
 import { type Finding, finding, nameSome, ok, skip } from './finding.ts';
 import type { WebhookConfiguration } from './kube-objects.ts';
-import { ageOf, type Life, spanText, type Threshold } from './threshold.ts';
 
 export interface WebhookFacts {
   readonly namespace: string;

@@ -1,6 +1,7 @@
 import { VERSION } from '../../control-plane/version.ts';
 import { type KubeClient, KubeError } from '../../k8s/api/client.ts';
 import { connectKubernetes } from '../../k8s/api/connect.ts';
+import { parseThreshold, type Threshold } from '../../lib/expiry-threshold.ts';
 import { waitFor } from '../../lib/wait.ts';
 import { environmentOf } from '../check/environment.ts';
 import { gatherKubernetes } from '../check/gather-kubernetes.ts';
@@ -8,7 +9,7 @@ import { gatherUniversal } from '../check/gather-universal.ts';
 import { checkKubernetes } from '../check/kubernetes-facts.ts';
 import { buildReport, type CheckReport } from '../check/report.ts';
 import { reportText } from '../check/report-text.ts';
-import { CA_THRESHOLD, LEAF_THRESHOLD, parseThreshold, type Threshold } from '../check/threshold.ts';
+import { CA_THRESHOLD, LEAF_THRESHOLD } from '../check/thresholds.ts';
 import { checkUniversal } from '../check/universal-facts.ts';
 import { durationOption, flagOption, type Invocation, textOption } from '../command.ts';
 import { openClient } from '../contexts.ts';

@@ -77,11 +77,12 @@ async function argumentsOf(
   mesh: string,
   io: CliIo,
 ): Promise<readonly string[]> {
+  if (spec.path.startsWith('certs '))
+    return spec.arguments === undefined || given.length > 0 ? [] : proxyNames(mesh, io);
   if (!['get', 'delete', 'inspect'].includes(spec.path) || given.length > 1) return [];
   const views = spec.path === 'inspect' ? [...Object.keys(OVERVIEWS), ...Object.keys(PROXIES)] : [];
-  const invocation: Invocation = { args: [], options: { apiTimeout: '2s' } satisfies OptionValues, io };
   try {
-    const client = await openClient(invocation);
+    const client = await quickClient(io);
     const types = await fetchResourceTypes(client);
     if (given[0] !== undefined) return await namesOf(client, resolveType(given[0], types), mesh, io);
     const offered = spec.path === 'inspect' ? types.filter((type) => type.targetRefPolicy !== undefined) : types;
@@ -89,6 +90,21 @@ async function argumentsOf(
   } catch {
     // No control plane, no live names: a completion must never disturb the line that is being typed.
     return given.length === 0 ? views : [];
+  }
+}
+
+function quickClient(io: CliIo): Promise<ApiClient> {
+  const invocation: Invocation = { args: [], options: { apiTimeout: '2s' } satisfies OptionValues, io };
+  return openClient(invocation);
+}
+
+async function proxyNames(mesh: string, io: CliIo): Promise<readonly string[]> {
+  try {
+    const client = await quickClient(io);
+    const types = await fetchResourceTypes(client);
+    return await namesOf(client, resolveType('dataplanes', types), mesh, io);
+  } catch {
+    return [];
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ageText, agoText, dateText, tagsText } from './cells.ts';
+import { ageText, agoText, dateText, leftText, tagsText } from './cells.ts';
 import { tableText } from './table.ts';
 
 const MINUTE = 60_000;
@@ -32,6 +32,20 @@ describe('agoText and dateText', () => {
   it('show times in UTC', () => {
     expect(agoText('1970-01-01T00:00:00Z', 5000)).toBe('5s');
     expect(dateText('2026-11-24T04:15:31.7Z')).toBe('2026-11-24 04:15:31');
+  });
+});
+
+describe('leftText', () => {
+  it.each([
+    [undefined, '-'],
+    [0, 'ended'],
+    [40, '40s'],
+    [90, '1m 30s'],
+    [3600, '1h'],
+    [61_500, '17h 5m'],
+    [2 * 86_400 + 3 * 3600, '2d 3h'],
+  ])('shows %s seconds as %s', (seconds, text) => {
+    expect(leftText(seconds)).toBe(text);
   });
 });
 

@@ -36,3 +36,17 @@ export function tagsText(tags: readonly Readonly<Record<string, unknown>>[]): st
     .map((tag) => `${tag}=${[...values.get(tag)!].sort().join(',')}`)
     .join(' ');
 }
+
+/** Time left in its two largest units: `3d 4h`, `17h 5m`, `40s`; `ended` when there is none, `-` when that is not known. */
+export function leftText(seconds: number | undefined): string {
+  if (seconds === undefined) return '-';
+  if (seconds <= 0) return 'ended';
+  const [d, h, m] = [86_400, 3600, 60];
+  const pair = (large: number, small: number, units: string) => {
+    const rest = Math.floor((seconds % large) / small);
+    return `${Math.floor(seconds / large)}${units[0]}${rest === 0 ? '' : ` ${rest}${units[1]}`}`;
+  };
+  if (seconds >= d) return pair(d, h, 'dh');
+  if (seconds >= h) return pair(h, m, 'hm');
+  return seconds >= m ? pair(m, 1, 'ms') : `${Math.round(seconds)}s`;
+}

@@ -3,10 +3,15 @@ import { tableText } from './table.ts';
 
 export type OutputFormat = 'table' | 'yaml' | 'json';
 
-/** Format asked for with `-o`; a table by default. */
+/** Format asked for with `-o`; a table by default, a wide one too. */
 export function formatOf(invocation: Invocation): OutputFormat {
   const format = textOption(invocation, 'output');
   return format === 'yaml' || format === 'json' ? format : 'table';
+}
+
+/** More columns were asked for, where a command has them: `-o wide`. */
+export function isWide(invocation: Invocation): boolean {
+  return textOption(invocation, 'output') === 'wide';
 }
 
 export interface TableView {

@@ -1,4 +1,4 @@
-import { parseGoDuration, parseKumaDuration } from '../../lib/duration.ts';
+import { parseGoDuration, parseKumaDuration } from './duration.ts';
 
 /** How near to its end a certificate may come: a share of its life, a time, or the smaller of both. */
 export interface Threshold {
@@ -6,11 +6,6 @@ export interface Threshold {
   readonly share?: number;
   readonly ms?: number;
 }
-
-/** A leaf is renewed with 20 to 30 % of its life left, so at 15 % something is wrong. */
-export const LEAF_THRESHOLD: Threshold = { share: 0.15 };
-/** A CA is changed by people: a month is time to do it, and a CA of a test that lives for hours is not near its end all the time. */
-export const CA_THRESHOLD: Threshold = { share: 0.1, ms: 30 * 86_400_000 };
 
 /** `20%`, `48h`, `30d`; `undefined` when malformed. */
 export function parseThreshold(text: string): Threshold | undefined {

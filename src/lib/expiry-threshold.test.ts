@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { ageOf, CA_THRESHOLD, LEAF_THRESHOLD, marginOf, parseThreshold, spanText } from './threshold.ts';
+import { ageOf, marginOf, parseThreshold, spanText } from './expiry-threshold.ts';
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
+/** What `weft check` takes for leaves and for CAs. */
+const LEAF = { share: 0.15 };
+const CA = { share: 0.1, ms: 30 * DAY };
 
 describe('parseThreshold', () => {
   it.each([
@@ -24,20 +27,14 @@ describe('parseThreshold', () => {
 describe('ageOf', () => {
   const day = { notBefore: 0, notAfter: DAY };
   it.each([
-    ['before its time', day, LEAF_THRESHOLD, -1, 'early'],
-    ['fresh', day, LEAF_THRESHOLD, 0, 'good'],
-    ['renewed late', day, LEAF_THRESHOLD, 0.86 * DAY, 'near'],
-    ['at its end', day, LEAF_THRESHOLD, DAY, 'expired'],
-    ['a leaf of 20 s at its usual renewal', { notBefore: 0, notAfter: 20_000 }, LEAF_THRESHOLD, 16_000, 'good'],
-    [
-      'a CA of ten years, 31 days before its end',
-      { notBefore: 0, notAfter: 3650 * DAY },
-      CA_THRESHOLD,
-      3619 * DAY,
-      'good',
-    ],
-    ['the same, 29 days before', { notBefore: 0, notAfter: 3650 * DAY }, CA_THRESHOLD, 3621 * DAY, 'near'],
-    ['a CA of a day, half of it over', day, CA_THRESHOLD, DAY / 2, 'good'],
+    ['before its time', day, LEAF, -1, 'early'],
+    ['fresh', day, LEAF, 0, 'good'],
+    ['renewed late', day, LEAF, 0.86 * DAY, 'near'],
+    ['at its end', day, LEAF, DAY, 'expired'],
+    ['a leaf of 20 s at its usual renewal', { notBefore: 0, notAfter: 20_000 }, LEAF, 16_000, 'good'],
+    ['a CA of ten years, 31 days before its end', { notBefore: 0, notAfter: 3650 * DAY }, CA, 3619 * DAY, 'good'],
+    ['the same, 29 days before', { notBefore: 0, notAfter: 3650 * DAY }, CA, 3621 * DAY, 'near'],
+    ['a CA of a day, half of it over', day, CA, DAY / 2, 'good'],
   ])('%s', (_what, life, threshold, now, age) => {
     expect(ageOf(life, threshold, now)).toBe(age);
   });
