@@ -101,7 +101,9 @@ export type CaNotice =
   /** What it stands on is another one: it should be asked again what to trust, and who waits may go right now. */
   | { readonly kind: 'changed' }
   /** What is in the way at the moment, before or while something is asked; `undefined`: nothing any more. */
-  | { readonly kind: 'problem'; readonly problem: CaError | undefined };
+  | { readonly kind: 'problem'; readonly problem: CaError | undefined }
+  /** It issues, but not as it should, or not for long any more; `undefined`: all is well. */
+  | { readonly kind: 'remark'; readonly remark: CaError | undefined };
 
 /** One configured backend of one mesh. Remote ones take the signal seriously. Throws `CaError`. */
 export interface CaBackend {

@@ -48,8 +48,9 @@ export async function learnAnchors(
   if (!verdict.ok) {
     throw new CaError('invalid-answer', `the CA's answer was refused (${verdict.code}): ${verdict.message}`);
   }
-  const { anchorPem } = verdict.leaf;
-  const ends = parseCertificates(anchorPem).map((der) => readNode(der).validToDate.getTime());
+  const { anchorPem, chainPem } = verdict.leaf;
+  const signers = [...parseCertificates(chainPem).slice(1), ...parseCertificates(anchorPem)];
+  const ends = signers.map((der) => readNode(der).validToDate.getTime());
   return { pem: anchorPem, notAfter: Math.min(...ends) };
 }
 

@@ -10,6 +10,8 @@ export interface BackendStateTracker {
   silent(error: unknown): void;
   /** What it notices by itself is in its way; `undefined`: nothing any more. */
   problem(problem: CaError | undefined): void;
+  /** It issues, but somebody should know this; `undefined`: nothing any more. */
+  remark(remark: CaError | undefined): void;
   issued(proxy: string): void;
   failed(proxy: string, error: unknown): void;
   /** This proxy wants nothing of it any more. */
@@ -19,6 +21,7 @@ export interface BackendStateTracker {
 /** `changed` is called when state or reason is another one; a message alone is no news, since each proxy's failure words it anew. */
 export function createBackendState(now: () => number, changed: () => void): BackendStateTracker {
   let problem: CaError | undefined;
+  let remark: CaError | undefined;
   let silence: unknown;
   let announced = false;
   /** Proxies whose last attempt failed. */
@@ -32,14 +35,8 @@ export function createBackendState(now: () => number, changed: () => void): Back
 
   function derive(): Omit<BackendHealth, 'since'> {
     const error = problem ?? silence ?? failing.values().next().value;
-    if (error !== undefined) {
-      return {
-        state: 'Failing',
-        reason: error instanceof CaError ? error.reason : 'Failed',
-        message: error instanceof Error ? error.message : String(error),
-        ...(error instanceof CaError && error.fix !== undefined ? { fix: error.fix } : {}),
-      };
-    }
+    if (error !== undefined) return { state: 'Failing', ...wordsOf(error) };
+    if (announced && remark !== undefined) return { state: 'Ready', ...wordsOf(remark) };
     return announced
       ? { state: 'Ready', reason: 'Ready', message: 'leaf certificates are issued' }
       : { state: 'Starting', reason: 'Starting', message: health.message };
@@ -67,6 +64,10 @@ export function createBackendState(now: () => number, changed: () => void): Back
       problem = next;
       update();
     },
+    remark(next) {
+      remark = next;
+      update();
+    },
     issued(proxy) {
       announced = true;
       silence = undefined;
@@ -80,5 +81,13 @@ export function createBackendState(now: () => number, changed: () => void): Back
     gone(proxy) {
       if (failing.delete(proxy)) update();
     },
+  };
+}
+
+function wordsOf(error: unknown): Pick<BackendHealth, 'reason' | 'message' | 'fix'> {
+  return {
+    reason: error instanceof CaError ? error.reason : 'Failed',
+    message: error instanceof Error ? error.message : String(error),
+    ...(error instanceof CaError && error.fix !== undefined ? { fix: error.fix } : {}),
   };
 }

@@ -127,6 +127,10 @@ export function createMeshBackends(options: {
         one.state.problem(notice.problem);
         return;
       }
+      if (notice.kind === 'remark') {
+        one.state.remark(notice.remark);
+        return;
+      }
       one.takeKnown = false;
       one.failures = 0;
       one.retry?.cancel();

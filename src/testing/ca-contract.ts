@@ -8,6 +8,7 @@ import type {
   SigningRequest,
 } from '../ca/backend.ts';
 import { createEgress } from '../ca/egress.ts';
+import { keyOf } from '../ca/own-leaf.ts';
 import { parseCertificates } from '../x509/chain.ts';
 import { createCsr } from '../x509/csr.ts';
 import { generateEcKey, type KeyPair } from '../x509/key.ts';
@@ -105,7 +106,7 @@ export function describeCaBackend(name: string, createHarness: () => Promise<CaH
       const request = createRequest(mesh);
       const chain = await backend.sign(request, signal);
       const anchors = await backend.trustAnchors(signal);
-      const expected = { keys: request.keys, uriSans: request.uriSans, now: harness.deps.now() };
+      const expected = { keys: keyOf(chain, request.keys), uriSans: request.uriSans, now: harness.deps.now() };
       const verdict = await verifyLeaf(chain.pem, { ...expected, trust: await createTrustStore(anchors.pem) });
       expect(verdict).toMatchObject({ ok: true, leaf: { chainPem: chain.pem } });
       if (!verdict.ok) return;
@@ -120,7 +121,12 @@ export function describeCaBackend(name: string, createHarness: () => Promise<CaH
       const chain = await backend.sign(request, signal);
       const trust = await createTrustStore((await backend.trustAnchors(signal)).pem);
       const now = harness.deps.now();
-      const verdict = await verifyLeaf(chain.pem, { keys: request.keys, uriSans: request.uriSans, now, trust });
+      const verdict = await verifyLeaf(chain.pem, {
+        keys: keyOf(chain, request.keys),
+        uriSans: request.uriSans,
+        now,
+        trust,
+      });
       if (!verdict.ok) expect.fail(verdict.message);
       expect(verdict.leaf.notAfter).toBeLessThanOrEqual(notAfter);
       // A signer elsewhere is asked for a little less: it counts from when it signs.
