@@ -19,10 +19,10 @@ import {
   type SigningRequest,
   type TrustAnchors,
 } from '../backend.ts';
+import { caCertViolations, loadCaCert } from '../ca-certificate.ts';
 import { type RenderedNames, renderNames } from '../leaf-names.ts';
 import { createLifeLimit } from '../life-limit.ts';
 import { learnAnchors } from '../own-leaf.ts';
-import { caCertViolations, loadCaCert } from './ca-certificate.ts';
 import { type CertManager, isOwnGroup } from './cert-manager.ts';
 import { type CertManagerConf, caCertSecret, readCertManagerConf } from './conf.ts';
 import { assessIssuer } from './issuer.ts';

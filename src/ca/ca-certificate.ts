@@ -1,8 +1,8 @@
-import type { Violation } from '../../resources/resource.ts';
-import { type CertificateFacts, inspectCertificate, KEY_USAGE } from '../../x509/certificate.ts';
-import { formatCertificates, parseCertificates } from '../../x509/chain.ts';
-import type { BackendConfig, CaDependencies, TrustAnchors } from '../backend.ts';
-import { loadDataSource, secretOf } from '../data-source.ts';
+import type { Violation } from '../resources/resource.ts';
+import { type CertificateFacts, inspectCertificate, KEY_USAGE } from '../x509/certificate.ts';
+import { formatCertificates, parseCertificates } from '../x509/chain.ts';
+import type { BackendConfig, CaDependencies, TrustAnchors } from './backend.ts';
+import { loadDataSource, secretOf } from './data-source.ts';
 
 /** CA certificates out of PEM bytes, each once. Throws an `Error` that says what cannot be read; never with any of the content. */
 async function readCaCertificates(pem: Uint8Array): Promise<readonly CertificateFacts[]> {
@@ -60,9 +60,12 @@ function caProblem({ isCa, keyUsage, node }: CertificateFacts, now: number): str
   return now >= until.getTime() ? `expired at ${until.toISOString()}; give a CA that is still valid` : undefined;
 }
 
-/** Whether a plain Secret of that name exists is not asked: that would need the right to read the key in it. */
-function missingSecret(mesh: string, name: string, deps: CaDependencies): string {
-  const namespace = deps.certManager?.systemNamespace ?? 'kong-mesh-system';
-  const command = `kubectl create secret generic ${name}-cert -n ${namespace} --type system.kuma.io/secret --from-file value=ca.crt && kubectl label secret ${name}-cert -n ${namespace} kuma.io/mesh=${mesh}`;
-  return `there is no mesh Secret "${name}" in mesh "${mesh}"; a plain Kubernetes Secret is not read, make a mesh Secret of the certificate in it and name that one: ${command}`;
+/** Whether a plain Kubernetes Secret of that name exists is not asked: that would need the right to read the key in it. */
+function missingSecret(mesh: string, name: string, { certManager }: CaDependencies): string {
+  const missing = `there is no Secret "${name}" in mesh "${mesh}"`;
+  if (certManager === undefined) {
+    return `${missing}; make it of the CA certificate: printf 'type: Secret\\nmesh: ${mesh}\\nname: ${name}\\ndata: %s\\n' "$(base64 -w0 ca.crt)" | weft apply -f -`;
+  }
+  const namespace = certManager.systemNamespace;
+  return `there is no mesh Secret "${name}" in mesh "${mesh}"; a plain Kubernetes Secret is not read, make a mesh Secret of the certificate in it and name that one: kubectl create secret generic ${name}-cert -n ${namespace} --type system.kuma.io/secret --from-file value=ca.crt && kubectl label secret ${name}-cert -n ${namespace} kuma.io/mesh=${mesh}`;
 }
