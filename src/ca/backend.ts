@@ -56,6 +56,31 @@ export interface PendingRequest {
   finish(signal: AbortSignal): Promise<Chain>;
 }
 
+/**
+ * A request that is under way with an issuer where asking twice costs something: kept, so that neither a failure nor a crash pays twice (decision 0021).
+ * One for each proxy.
+ */
+export interface PendingRecord {
+  readonly mesh: string;
+  readonly proxy: string;
+  readonly backend: string;
+  /** For `PendingRequest`; absent: the key is not the control plane's. */
+  readonly sealedKey?: string | undefined;
+  /** Only the backend reads it. As JSON has it. */
+  readonly request: unknown;
+  /** Epoch ms; after it the record is worthless. */
+  readonly until: number;
+}
+
+/** Where they are kept; `control-plane/` makes one from the store. */
+export interface PendingRecords {
+  /** What was saved last, written or not. */
+  find(mesh: string, proxy: string): Promise<PendingRecord | undefined>;
+  /** Replaces the one of this proxy. Written a moment later, beside the work. */
+  save(record: PendingRecord): void;
+  remove(mesh: string, proxy: string): void;
+}
+
 /** Callers choose their pause before the next attempt by it. */
 export type CaErrorCode =
   /** Not reached, or it broke; also a webhook in between. */
@@ -144,6 +169,8 @@ export interface CaDependencies {
   readonly now: () => number;
   /** The way out to issuers elsewhere. */
   readonly egress: Egress;
+  /** Absent: what is under way is forgotten when the process ends. */
+  readonly pending?: PendingRecords | undefined;
   /** cert-manager of the cluster this program runs in; absent outside Kubernetes. */
   readonly certManager?: CertManager | undefined;
 }

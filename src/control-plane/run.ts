@@ -46,6 +46,7 @@ import { createLeafRecords, loadSealingKey } from './leaf-records.ts';
 import { createMeshLifecycle } from './mesh-lifecycle.ts';
 import { openStore } from './open-store.ts';
 import { createOwnCertificateMetrics } from './own-certificates.ts';
+import { createPendingLeaves } from './pending-leaves.ts';
 import { createMissingMesh, prepareMeshes } from './prepare-meshes.ts';
 import { createProxyAccess } from './proxy-access.ts';
 import { followCertificate } from './renew-certificate.ts';
@@ -174,11 +175,14 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     });
 
     // What a Mesh stands on.
+    const pendingLeaves = createPendingLeaves({ store, clock, log: log.named('identity') });
+    closers.push(() => pendingLeaves.close());
     const caDependencies: CaDependencies = {
       secrets: createSecretAccess(store),
       readFile: createFileReader({ allowedFileRoots: config.weft.ca.allowedFileRoots }),
       now: clock.now,
       egress: createEgress({ allowedEndpoints: config.weft.ca.allowedEndpoints }),
+      pending: pendingLeaves,
       ...kubernetes?.caDependencies,
     };
     const meshLifecycle = createMeshLifecycle({

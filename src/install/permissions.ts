@@ -71,7 +71,7 @@ export function controlPlanePermissions(): readonly Permission[] {
       group: KUMA_GROUP,
       resources: plurals([...insights, ...records]),
       verbs: ['create', 'patch', 'delete'],
-      use: 'store: insights, sealed leaves, by which a restart issues nothing anew, and what was asked to be renewed',
+      use: 'store: insights, sealed leaves and those under way, by which a restart issues nothing anew, and what was asked to be renewed',
     },
     {
       scope: 'cluster',

@@ -4,6 +4,8 @@ import type {
   CaBackend,
   CaBackendKind,
   CaDependencies,
+  PendingRecord,
+  PendingRecords,
   SecretAccess,
   SigningRequest,
 } from '../ca/backend.ts';
@@ -39,6 +41,17 @@ export function createMemorySecrets(initial: Readonly<Record<string, string>> = 
       for (const [name, value] of secrets) values.set(`${owner}/${name}`, Buffer.from(value));
       return true;
     },
+  };
+}
+
+/** Records of requests under way, in memory. */
+export function createMemoryPending(): PendingRecords & { readonly values: ReadonlyMap<string, PendingRecord> } {
+  const values = new Map<string, PendingRecord>();
+  return {
+    values,
+    find: async (mesh, proxy) => values.get(`${mesh}/${proxy}`),
+    save: (record) => void values.set(`${record.mesh}/${record.proxy}`, structuredClone(record)),
+    remove: (mesh, proxy) => void values.delete(`${mesh}/${proxy}`),
   };
 }
 

@@ -18,6 +18,7 @@ describe('crds', () => {
       'meshes.kuma.io Cluster',
       'meshinsights.kuma.io Cluster',
       'meshtrafficpermissions.kuma.io Namespaced',
+      'pendingleaves.kuma.io Namespaced',
       'renewalrequests.kuma.io Namespaced',
       'sealedleaves.kuma.io Namespaced',
       'serviceinsights.kuma.io Cluster',

@@ -144,6 +144,11 @@ const COLUMNS: Readonly<Record<string, readonly PrinterColumn[]>> = {
   Zone: [{ name: 'Enabled', type: 'boolean', jsonPath: '.spec.enabled' }],
   RenewalRequest: [MESH_LABEL, { name: 'At', type: 'string', jsonPath: '.spec.at' }],
   SealedLeaf: [MESH_LABEL, { name: 'Not After', type: 'string', jsonPath: '.spec.notAfter' }],
+  PendingLeaf: [
+    MESH_LABEL,
+    { name: 'Backend', type: 'string', jsonPath: '.spec.backend' },
+    { name: 'Until', type: 'string', jsonPath: '.spec.until' },
+  ],
   CaRotation: [
     MESH_LABEL,
     { name: 'From', type: 'string', jsonPath: '.spec.from' },

@@ -7,6 +7,7 @@ import { dataplaneInsightKind } from './dataplane-insight.ts';
 import { globalSecretKind } from './global-secret.ts';
 import { meshKind } from './mesh.ts';
 import { meshInsightKind } from './mesh-insight.ts';
+import { pendingLeafKind } from './pending-leaf.ts';
 import { renewalRequestKind } from './renewal-request.ts';
 import { sealedLeafKind } from './sealed-leaf.ts';
 import { secretKind } from './secret.ts';
@@ -26,6 +27,7 @@ export const coreKinds: readonly Kind[] = [
   configKind,
   containerPatchKind,
   sealedLeafKind,
+  pendingLeafKind,
   caRotationKind,
   renewalRequestKind,
 ];

@@ -4,7 +4,7 @@ import { LABEL_DISPLAY_NAME, LABEL_NAMESPACE } from '../../resources/well-known.
 import type { Entry } from './collection.ts';
 
 /** Records about one Dataplane: they live beside it and end with it. */
-const BESIDE_DATAPLANE = new Set(['DataplaneInsight', 'SealedLeaf']);
+const BESIDE_DATAPLANE = new Set(['DataplaneInsight', 'SealedLeaf', 'PendingLeaf']);
 
 /** What garbage collection ends a resource with; `undefined`: nothing. A Dataplane's record has no other owner: without its Dataplane it has none. */
 function ownerKeyOf({ type, meta }: Resource): ResourceKey | undefined {

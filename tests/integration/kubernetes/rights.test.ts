@@ -44,6 +44,10 @@ const USED_ELSEWHERE: Readonly<Record<Right, string>> = {
   'cluster kuma.io/renewalrequests create': 'src/control-plane/renewal-requests.ts: somebody asks for a renewal',
   'cluster kuma.io/renewalrequests patch': 'src/control-plane/renewal-requests.ts: the same once more',
   'cluster kuma.io/renewalrequests delete': 'src/control-plane/renewal-requests.ts: it is a week old',
+  'cluster kuma.io/pendingleaves create':
+    'src/control-plane/pending-leaves.ts: a certificate is asked for that is paid',
+  'cluster kuma.io/pendingleaves patch': 'src/control-plane/pending-leaves.ts: what the issuer calls it is known',
+  'cluster kuma.io/pendingleaves delete': 'src/control-plane/pending-leaves.ts: it has come',
   'cluster kuma.io/sealedleaves patch': 'src/control-plane/leaf-records.ts: the leaf is renewed',
   'cluster kuma.io/sealedleaves delete': 'src/control-plane/leaf-records.ts: no leaf is wanted any more',
   'cluster kuma.io/meshinsights delete': 'src/insights/aggregate.ts: before garbage collection does it',
