@@ -200,6 +200,8 @@ export interface CaBackendKind {
   readonly type: string;
   /** Absent: 32 signings in flight. */
   readonly limits?: CaLimits;
+  /** A Mesh that brings in such a backend is refused when its rehearsal fails (decision 0025). */
+  readonly rehearsedOnWrite?: boolean;
   /** Every violation of `conf`; `path` is `mtls.backends[i].conf`. May read secrets and files. */
   validate(config: BackendConfig, path: string, deps: CaDependencies): Promise<readonly Violation[]>;
   /** Names of the mesh Secrets this backend stands on: they can't be deleted while it is listed. */

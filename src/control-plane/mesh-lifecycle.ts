@@ -22,6 +22,8 @@ export function createMeshLifecycle(options: {
   store: ResourceStore;
   caKinds: readonly CaBackendKind[];
   caDependencies: CaDependencies;
+  /** Has the backends tried that a write brings in. Asked when all other checks have passed. */
+  rehearse: (mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined) => Promise<readonly Violation[]>;
   ensureSigningKey: (mesh: string) => Promise<void>;
   /** Deleting a Mesh with Dataplanes is allowed. */
   unsafeDelete: boolean;
@@ -61,7 +63,7 @@ export function createMeshLifecycle(options: {
         for (const { config, kind, path } of backends)
           violations.push(...(await kind!.validate(config, `${path}.conf`, options.caDependencies)));
       }
-      return violations;
+      return violations.length > 0 ? violations : options.rehearse(mesh, previous);
     },
 
     async validateDelete(mesh) {

@@ -49,6 +49,7 @@ import { createOwnCertificateMetrics } from './own-certificates.ts';
 import { createPendingLeaves } from './pending-leaves.ts';
 import { createMissingMesh, prepareMeshes } from './prepare-meshes.ts';
 import { createProxyAccess } from './proxy-access.ts';
+import { createRehearsals } from './rehearsals.ts';
 import { followCertificate } from './renew-certificate.ts';
 import { watchRenewalRequests } from './renewal-requests.ts';
 import { createSecretAccess, createTokenSecrets } from './secrets.ts';
@@ -86,6 +87,9 @@ export interface RunOptions {
 }
 
 const STOP_GRACE_MS = 2000;
+/** Longest time that the write of a Mesh waits for CAs elsewhere; in a webhook below the 9 s after which it must have answered. */
+const REHEARSAL_MS = 10_000;
+const REHEARSAL_IN_WEBHOOK_MS = 6000;
 
 /** Runs until `signal` aborts. Rejects when something it needs can't be opened: the message names it and the setting. */
 export async function runControlPlane(options: RunOptions): Promise<void> {
@@ -185,10 +189,20 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       pending: pendingLeaves,
       ...kubernetes?.caDependencies,
     };
+    const rehearsals = createRehearsals({
+      store,
+      caKinds: caBackendKinds,
+      caDependencies,
+      onWriteMs: kubernetes === undefined ? REHEARSAL_MS : REHEARSAL_IN_WEBHOOK_MS,
+      clock,
+      log: log.named('mesh'),
+      metrics,
+    });
     const meshLifecycle = createMeshLifecycle({
       store,
       caKinds: caBackendKinds,
       caDependencies,
+      rehearse: (mesh, previous) => rehearsals.violations(mesh, previous),
       ensureSigningKey: async (mesh) => {
         await ensureSigningKey(storedSecrets, 'dataplane', mesh);
       },
@@ -345,6 +359,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         meshLifecycle,
         secretLifecycle: { validateDelete: (secret) => meshLifecycle.validateSecretDelete(secret) },
         inspect,
+        rehearsals,
         certificates: createCertificateSource({ store, identity, now: clock.now }),
         context: { ...labelContext, systemNamespace: config.store.kubernetes.systemNamespace },
         readOnly: config.apiServer.readOnly || kubernetes !== undefined,

@@ -33,6 +33,7 @@ const ROUTES: Readonly<Record<string, Audience>> = {
   'POST /tokens/zone': 'admin',
   'POST /tokens/user': 'admin',
   'GET /meshes/{mesh}/_mtls': 'everyone',
+  'POST /meshes/{mesh}/_mtls/{backend}/_test': 'everyone',
   'GET /meshes/{mesh}/_certificates': 'everyone',
   'GET /meshes/{mesh}/dataplanes/{name}/_certificate': 'everyone',
   'POST /meshes/{mesh}/_certificates/_renew': 'everyone',
@@ -64,7 +65,11 @@ function bodyFor(route: Route): unknown {
 }
 
 async function statusFor(route: Route, role: Role): Promise<number> {
-  const url = route.path.replace('{mesh}', 'default').replace('{name}', 'x').replace('{kri}', 'kri_dp_default___x_');
+  const url = route.path
+    .replace('{mesh}', 'default')
+    .replace('{name}', 'x')
+    .replace('{backend}', 'x')
+    .replace('{kri}', 'kri_dp_default___x_');
   const body = route.method === 'GET' || route.method === 'DELETE' ? {} : { body: bodyFor(route) };
   return (await api.call(route.method, url, { role, ...body })).status;
 }

@@ -16,6 +16,8 @@ import type { InstanceInfo, MeshLifecycle, SecretLifecycle } from './lifecycle.t
 import { mtlsRoutes } from './mtls-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import type { DeleteScope } from './owned.ts';
+import { rehearsalRoutes } from './rehearsal-routes.ts';
+import type { RehearsalSource } from './rehearsal-source.ts';
 import { renewalRoutes } from './renewal-routes.ts';
 import { createRequestRate } from './request-rate.ts';
 import { readRoutes } from './resource-read-routes.ts';
@@ -33,6 +35,7 @@ export interface RestSources {
   readonly secretLifecycle: SecretLifecycle;
   readonly inspect: InspectSource;
   readonly certificates: CertificateSource;
+  readonly rehearsals: RehearsalSource;
   /** What this control plane is: decides computed labels, and the namespace of objects without one in Kubernetes form. */
   readonly context: LabelContext & { readonly systemNamespace: string };
   /** Every write is refused with 405. */
@@ -62,6 +65,7 @@ export function restRoutes(sources: RestSources): readonly Route[] {
       ...writeRoutes(writeSources, kind),
     ]),
     ...mtlsRoutes(store, sources.inspect),
+    ...rehearsalRoutes({ ...sources, ...meshActions(sources), rate: createRequestRate(REHEARSALS) }),
     ...certificateRoutes(sources),
     ...renewalRoutes({
       ...sources,
@@ -78,6 +82,8 @@ export function restRoutes(sources: RestSources): readonly Route[] {
 
 /** Renewals of a mesh: so many single proxies at once, then one every few seconds; the whole mesh, or a service, once a minute. */
 const RENEWALS = { burst: 20, refillMs: 3000 };
+/** Rehearsals of a backend: each is a certificate, which may cost money. */
+const REHEARSALS = { burst: 3, refillMs: 10_000 };
 
 /**
  * Who may have something done to a mesh beyond writing it: who may write it. On Kubernetes nobody writes it over the API, and there the rights of

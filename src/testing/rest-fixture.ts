@@ -14,6 +14,7 @@ import type { Resource } from '../resources/resource.ts';
 import type { CertificateSource } from '../rest/certificate-source.ts';
 import type { InspectSource } from '../rest/inspect-source.ts';
 import type { MeshLifecycle, SecretLifecycle } from '../rest/lifecycle.ts';
+import type { RehearsalSource } from '../rest/rehearsal-source.ts';
 import type { Route } from '../rest/route.ts';
 import { restRoutes } from '../rest/routes.ts';
 import { createRestServer, type RestServer, type RestServerOptions } from '../rest/server.ts';
@@ -59,6 +60,7 @@ export interface RestFixtureOptions {
   readonly secretLifecycle?: Partial<SecretLifecycle>;
   readonly inspect?: Partial<InspectSource>;
   readonly certificates?: Partial<CertificateSource>;
+  readonly rehearsals?: Partial<RehearsalSource>;
   readonly server?: Partial<RestServerOptions>;
   /** Wraps the store, to make it fail. */
   readonly wrapStore?: (store: ResourceStore) => ResourceStore;
@@ -98,6 +100,7 @@ export async function createRestFixture(options: RestFixtureOptions = {}): Promi
       },
       ...options.inspect,
     },
+    rehearsals: { test: async () => undefined, ...options.rehearsals },
     certificates: {
       view(mesh, dataplane, insight) {
         const proxy = { mesh: mesh.meta.name, name: dataplane.meta.name };

@@ -31,6 +31,7 @@ import { loadTls } from './tls.ts';
 export const vaultCa: CaBackendKind = {
   type: 'vault',
   limits: { concurrency: 32 },
+  rehearsedOnWrite: true,
 
   async validate(config, path, deps) {
     const violations: Violation[] = [];

@@ -1,4 +1,4 @@
-import { asText } from '../api/answers.ts';
+import { asList, asText, fetchJson } from '../api/answers.ts';
 import type { ApiClient } from '../api/client.ts';
 import { fetchList } from '../api/lists.ts';
 import { fetchResourceTypes, pathOf, type ResourceType, resolveType } from '../api/resource-types.ts';
@@ -77,6 +77,7 @@ async function argumentsOf(
   mesh: string,
   io: CliIo,
 ): Promise<readonly string[]> {
+  if (spec.path === 'ca test') return given.length > 0 ? [] : backendNames(mesh, io);
   if (spec.path.startsWith('certs '))
     return spec.arguments === undefined || given.length > 0 ? [] : proxyNames(mesh, io);
   if (!['get', 'delete', 'inspect'].includes(spec.path) || given.length > 1) return [];
@@ -96,6 +97,19 @@ async function argumentsOf(
 function quickClient(io: CliIo): Promise<ApiClient> {
   const invocation: Invocation = { args: [], options: { apiTimeout: '2s' } satisfies OptionValues, io };
   return openClient(invocation);
+}
+
+async function backendNames(mesh: string, io: CliIo): Promise<readonly string[]> {
+  try {
+    const state = await fetchJson(await quickClient(io), {
+      method: 'GET',
+      path: ['meshes', mesh, '_mtls'],
+      doing: 'complete',
+    });
+    return asList(state['backends']).map((one) => asText(one['name']));
+  } catch {
+    return [];
+  }
 }
 
 async function proxyNames(mesh: string, io: CliIo): Promise<readonly string[]> {

@@ -72,6 +72,7 @@ describe.skipIf(missing !== undefined)(`admission webhooks${missing === undefine
         now: Date.now,
         egress: createEgress({ allowedEndpoints: [] }),
       },
+      rehearse: async () => [],
       ensureSigningKey: async () => undefined,
       unsafeDelete: false,
     });
