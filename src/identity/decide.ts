@@ -43,13 +43,18 @@ export function decide(leaf: HeldLeaf | undefined, desired: DesiredIdentity, sit
   if (moves && (trusted !== true || now >= replaceAt)) return issue('backend-changed');
   if (!sameList(leaf.uriSans, desired.uriSans)) return issue('identity-changed');
   if (trusted === false) return issue('untrusted');
-  if (!moves && leaf.notAfter - now > desired.lifetimeMs) return issue('lifetime-shortened');
+  if (!moves && usedUntil(leaf) - now > desired.lifetimeMs) return issue('lifetime-shortened');
   if (now >= replaceAt) return issue('ca-changed');
   if (now >= requestedAt) return issue('requested');
   // Who has a turn keeps it: many may be due when a CA is replaced late.
   const dueAt = situation.replaceAt ?? dueTime(leaf, situation.caEndsAt);
   if (now >= dueAt) return issue('due');
   return { action: 'keep', until: Math.min(dueAt, requestedAt) };
+}
+
+/** Until when it was meant to be used: an issuer that gives more than it was asked for is asked no more often for that. */
+function usedUntil({ notAfter, issuedAt, askedMs }: HeldLeaf): number {
+  return askedMs === undefined ? notAfter : Math.min(notAfter, issuedAt + askedMs);
 }
 
 /** A leaf ends so close to its CA at the most. Milliseconds. */

@@ -43,6 +43,8 @@ export interface HeldLeaf {
   readonly notAfter: number;
   /** Epoch ms when this program issued it. */
   readonly issuedAt: number;
+  /** The life that was asked for, in ms; absent in records of former versions. There are issuers that give more, whatever is asked. */
+  readonly askedMs?: number;
   /** Epoch ms; drawn once, uniform in 70-80 % of the life, never past the CA's end minus a margin. */
   readonly renewAt: number;
   /** How many leaves this proxy got so far, this one included. */

@@ -158,6 +158,16 @@ describe('issuing', () => {
     expect(serialOf('p-0')).toBeDefined();
   });
 
+  it('renews in the time that was asked for, and no more often, where an issuer gives more', async () => {
+    answer = async (request) => ({ pem: (await signed({ ...request, lifetimeMs: 300 * HOUR })).pem });
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(0.69 * HOUR);
+    expect(signings.length).toBe(1);
+    await clock.advance(0.12 * HOUR);
+    expect(signings.length).toBe(2);
+  });
+
   it('renews before the end of a CA that ends before the life asked for', async () => {
     const end = clock.now() + HOUR;
     ca = await createTestCa({ now: clock.now(), to: HOUR });
