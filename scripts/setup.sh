@@ -33,7 +33,7 @@ ln -sfn "node_modules/$node_package/bin" .tools/bin
 export PATH="$PWD/.tools/bin:$PATH"
 
 stamp=.tools/npm.stamp
-wanted=$(cat package.json package-lock.json protos/package.json | sha256sum | cut -d' ' -f1)
+wanted=$(cat package.json package-lock.json protos/package.json sdk/package.json | sha256sum | cut -d' ' -f1)
 if [ ! -d node_modules ] || [ "$(cat $stamp 2>/dev/null)" != "$wanted" ]; then
   say "installing npm packages"
   # Not `npm ci`: it fails where a registry lacks the optional packages of other platforms. Versions come from the lock file all the same.
