@@ -160,6 +160,30 @@ export interface SecretAccess {
   read(mesh: string, name: string): Promise<Buffer | undefined>;
   /** Creates all of them in one transaction, or none; when any exists already nothing is written and `false` comes back. Owned by the Mesh. */
   createTogether(mesh: string, secrets: ReadonlyMap<string, Buffer>): Promise<boolean>;
+  /** Creates or replaces all of them in one transaction; on Kubernetes one after the other, in this order. */
+  writeTogether(mesh: string, secrets: ReadonlyMap<string, Buffer>): Promise<void>;
+}
+
+/** Which CAs a backend has, by the SHA-256 of their certificates, lower-case hex. */
+export interface OwnCas {
+  readonly signing: string;
+  /** Trusted, and will sign. */
+  readonly next: string | undefined;
+  /** Trusted, and signed before. */
+  readonly former: string | undefined;
+}
+
+/** What a kind can do whose CA is this program's own: another CA follows in steps, each of which may be done again. Throws `CaError`. */
+export interface CaRenewal {
+  state(config: BackendConfig, deps: CaDependencies): Promise<OwnCas>;
+  /** Makes the next CA; it is trusted from then on. */
+  prepare(config: BackendConfig, deps: CaDependencies): Promise<void>;
+  /** The next CA signs, and the one before stays trusted. */
+  activate(config: BackendConfig, deps: CaDependencies): Promise<void>;
+  /** The former CA signs again; the other one stays trusted. */
+  restore(config: BackendConfig, deps: CaDependencies): Promise<void>;
+  /** Only the one that signs is left. */
+  retire(config: BackendConfig, deps: CaDependencies): Promise<void>;
 }
 
 export interface CaDependencies {
@@ -208,6 +232,8 @@ export interface CaBackendKind {
   usedSecrets(config: BackendConfig): readonly string[];
   /** Makes what must exist before the first leaf (builtin: CA certificate and key). Safe to call again and from several replicas. */
   ensure?(config: BackendConfig, deps: CaDependencies): Promise<void>;
+  /** Absent: the CA is somebody else's. */
+  readonly renewal?: CaRenewal;
   open(config: BackendConfig, deps: CaDependencies): CaBackend;
   /**
    * What a probe leaf does not show and only this kind can ask for: rights, options of a role, the state of the CA. Part of a rehearsal, before the probe

@@ -4,7 +4,8 @@ import { inspectCertificate, KEY_USAGE } from '../x509/certificate.ts';
 import { parseCertificates } from '../x509/chain.ts';
 import { parsePrivateKey } from '../x509/key.ts';
 import type { BackendConfig } from './backend.ts';
-import { builtinCa, builtinSecretNames } from './builtin.ts';
+import { builtinCa } from './builtin.ts';
+import { builtinSecretNames } from './builtin-secrets.ts';
 
 const config = (conf: Record<string, unknown> = {}, name = 'ca-1'): BackendConfig => ({
   mesh: 'default',

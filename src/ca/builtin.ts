@@ -2,8 +2,11 @@
 import { isIP } from 'node:net';
 import type { Violation } from '../resources/resource.ts';
 import { createMeshCa } from '../x509/certificate.ts';
+import { parseCertificates } from '../x509/chain.ts';
 import { generateEcKey, generateRsaKey, toTraditionalPem } from '../x509/key.ts';
-import { type BackendConfig, type CaBackendKind, type CaDependencies, CaError } from './backend.ts';
+import type { BackendConfig, CaBackendKind, CaDependencies } from './backend.ts';
+import { createBuiltinRenewal } from './builtin-renewal.ts';
+import { builtinSecretNames, type CaPems, notConfigured, readStoredCa } from './builtin-secrets.ts';
 import { readDuration, readLeafKeyType, readStruct, readUint32 } from './conf.ts';
 import { readKeyPair } from './key-pair.ts';
 import { createLocalBackend } from './local-backend.ts';
@@ -12,11 +15,6 @@ import { CLOCK_SKEW_MS, type LocalCa } from './local-signer.ts';
 const TEN_YEARS_MS = 10 * 365 * 86_400_000;
 /** X.509 dates end with the year 9999. */
 const LAST_DATE_MS = Date.UTC(9999, 11, 31);
-
-/** Names of the two Secrets a builtin CA lives in. Source: Kuma 2.11. */
-export function builtinSecretNames(mesh: string, backend: string): { readonly cert: string; readonly key: string } {
-  return { cert: `${mesh}.ca-builtin-cert-${backend}`, key: `${mesh}.ca-builtin-key-${backend}` };
-}
 
 interface BuiltinConf {
   /** 0: ECDSA P-256. */
@@ -58,74 +56,56 @@ export const builtinCa: CaBackendKind = {
   },
 
   usedSecrets(config) {
-    const { cert, key } = builtinSecretNames(config.mesh, config.name);
-    return [cert, key];
+    const { cert, key, renewal } = builtinSecretNames(config.mesh, config.name);
+    return [cert, key, renewal];
   },
 
   async ensure(config, deps) {
+    if ((await readStoredCa(config, deps)) !== undefined) return;
     const names = builtinSecretNames(config.mesh, config.name);
-    if (await isComplete(config, deps)) return;
-    const { conf } = readConf(config.conf, '');
-    const keys = conf.rsaBits === 0 ? generateEcKey() : await generateRsaKey(conf.rsaBits);
-    const now = deps.now();
-    const cert = await createMeshCa({
-      mesh: config.mesh,
-      keys,
-      notBefore: now - CLOCK_SKEW_MS,
-      notAfter: Math.min(now + conf.expirationMs, LAST_DATE_MS),
-    });
+    const { cert, key } = await makeCa(config, deps);
     // One transaction: a certificate without its key cannot exist. When another replica was faster, its CA is the one.
     await deps.secrets.createTogether(
       config.mesh,
       new Map([
         [names.cert, Buffer.from(cert)],
-        [names.key, Buffer.from(toTraditionalPem(keys.privateKey))],
+        [names.key, Buffer.from(key)],
       ]),
     );
   },
 
+  renewal: createBuiltinRenewal(makeCa),
+
   open: (config, deps) => createLocalBackend(() => load(config, deps), deps),
 };
 
-/**
- * Both Secrets are there; a single one is somebody's accident and is not papered over. They are read one by one, so another replica's transaction may
- * come between: a half is looked at again before it is called one.
- */
-async function isComplete(config: BackendConfig, deps: CaDependencies): Promise<boolean> {
-  const names = builtinSecretNames(config.mesh, config.name);
-  const look = async () => {
-    const cert = await deps.secrets.read(config.mesh, names.cert);
-    const key = await deps.secrets.read(config.mesh, names.key);
-    return { cert: cert !== undefined, key: key !== undefined };
-  };
-  let found = await look();
-  if (found.cert !== found.key) found = await look();
-  if (found.cert === found.key) return found.cert;
-  const [present, missing] = found.cert ? [names.cert, names.key] : [names.key, names.cert];
-  throw notConfigured(
-    config,
-    `Secret "${present}" exists without "${missing}"; restore the missing one, or delete the other to get a new CA`,
-  );
+async function makeCa(config: BackendConfig, deps: CaDependencies): Promise<CaPems> {
+  const { conf } = readConf(config.conf, '');
+  const keys = conf.rsaBits === 0 ? generateEcKey() : await generateRsaKey(conf.rsaBits);
+  const now = deps.now();
+  const cert = await createMeshCa({
+    mesh: config.mesh,
+    keys,
+    notBefore: now - CLOCK_SKEW_MS,
+    notAfter: Math.min(now + conf.expirationMs, LAST_DATE_MS),
+  });
+  return { cert, key: toTraditionalPem(keys.privateKey) };
 }
 
 async function load(config: BackendConfig, deps: CaDependencies): Promise<LocalCa> {
   const names = builtinSecretNames(config.mesh, config.name);
-  const [cert, key] = await Promise.all([
-    deps.secrets.read(config.mesh, names.cert),
-    deps.secrets.read(config.mesh, names.key),
-  ]);
-  if (!cert || !key) throw notConfigured(config, `Secret "${cert ? names.key : names.cert}" does not exist`);
+  const stored = await readStoredCa(config, deps);
+  if (stored === undefined) throw notConfigured(config, `Secret "${names.cert}" does not exist`);
+  const { signing, renewal } = stored;
   try {
-    const { certificates, keys } = await readKeyPair(cert, key);
-    return { mesh: config.mesh, name: config.name, certificates, key: keys.privateKey };
+    const { certificates, keys } = await readKeyPair(Buffer.from(signing.cert), Buffer.from(signing.key));
+    const other = renewal === undefined ? undefined : signing === renewal.new ? renewal.old : renewal.new;
+    const alsoTrusted = other === undefined ? [] : parseCertificates(other.cert);
+    return { mesh: config.mesh, name: config.name, certificates, key: keys.privateKey, alsoTrusted };
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'cannot be read';
     throw notConfigured(config, `Secrets "${names.cert}" and "${names.key}" are no CA: ${reason}`);
   }
-}
-
-function notConfigured(config: BackendConfig, reason: string): CaError {
-  return new CaError('not-configured', `open builtin backend "${config.name}" of mesh "${config.mesh}": ${reason}`);
 }
 
 /** Source: govalidator `IsDNSName` and `IsLowerCase`, which Kuma 2.11 asks. */

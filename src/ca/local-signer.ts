@@ -22,6 +22,8 @@ export interface LocalCa {
   /** At least one; the first belongs to `key`. */
   readonly certificates: readonly CertificateFacts[];
   readonly key: KeyObject;
+  /** DER of further CAs that are trusted: the one before or after this one. */
+  readonly alsoTrusted?: readonly Buffer[];
 }
 
 export function createLocalSigner(ca: LocalCa): LocalSigner {
@@ -32,6 +34,7 @@ export function createLocalSigner(ca: LocalCa): LocalSigner {
     ca.certificates.map(({ node }) => node),
   );
   const notAfter = Math.min(...path.map(({ validToDate }) => validToDate.getTime()));
+  const issuingPem = formatCertificates(ca.certificates.map(({ der }) => der));
   const intermediates = formatCertificates(path.filter((node) => !node.checkIssued(node)).map(({ raw }) => raw));
 
   function refuse(code: 'invalid-request' | 'not-configured', reason: string): never {
@@ -39,7 +42,7 @@ export function createLocalSigner(ca: LocalCa): LocalSigner {
   }
 
   return {
-    anchors: { pem: formatCertificates(ca.certificates.map(({ der }) => der)), notAfter },
+    anchors: { pem: issuingPem + formatCertificates(ca.alsoTrusted ?? []), issuingPem, notAfter },
     sign(request, now) {
       const problem = requestProblem(request, ca.mesh);
       if (problem) refuse('invalid-request', problem);

@@ -61,6 +61,11 @@ export function createSecretAccess(store: ResourceStore): SecretAccess {
         throw error;
       }
     },
+    async writeTogether(mesh, secrets) {
+      await store.transact(
+        [...secrets].map(([name, value]) => ({ op: 'put' as const, resource: secretResource(mesh, name, value) })),
+      );
+    },
   };
 }
 

@@ -1,7 +1,2 @@
-import { createHash } from 'node:crypto';
-import { parseCertificates } from '../x509/chain.ts';
-
-/** SHA-256 of each certificate in `pem`, lower-case hex, in order. Throws `X509Error` as `parseCertificates`. */
-export function fingerprintsOf(pem: string): readonly string[] {
-  return parseCertificates(pem).map((der) => createHash('sha256').update(der).digest('hex'));
-}
+/** For `push/`, which tells what proxies trust and knows no X.509. */
+export { fingerprintsOf } from '../x509/fingerprints.ts';

@@ -119,7 +119,7 @@ export interface TrustedRoot {
   /** Epoch ms. */
   readonly notBefore: number;
   readonly notAfter: number;
-  /** False: the backend has another one by now; it stays until the last leaf under it is gone. */
+  /** False: the backend issues from another one, now or still; it stays until the last leaf under it is gone. */
   readonly current: boolean;
 }
 

@@ -214,12 +214,12 @@ export function createMeshBackends(options: {
   }
 
   function rootsOf(one: Opened): readonly TrustedRoot[] {
-    const current = one.anchors === undefined ? [] : parseCertificates(one.anchors.pem);
-    const retained = options.retained(one.name).flatMap((pem) => parseCertificates(pem));
-    return [
-      ...current.map((der) => rootOf(der, true)),
-      ...retained.filter((der) => !current.some((other) => other.equals(der))).map((der) => rootOf(der, false)),
-    ];
+    const parse = (pem: string | undefined) => (pem === undefined ? [] : parseCertificates(pem));
+    const current = parse(one.anchors?.issuingPem ?? one.anchors?.pem);
+    const others = [...parse(one.anchors?.pem), ...options.retained(one.name).flatMap(parse)];
+    const isNew = (der: Buffer, index: number) =>
+      ![...current, ...others.slice(0, index)].some((other) => other.equals(der));
+    return [...current.map((der) => rootOf(der, true)), ...others.filter(isNew).map((der) => rootOf(der, false))];
   }
 
   async function close(one: Opened): Promise<void> {

@@ -38,6 +38,9 @@ export function createMemorySecrets(initial: Readonly<Record<string, string>> = 
       for (const [name, value] of secrets) values.set(`${owner}/${name}`, Buffer.from(value));
       return true;
     },
+    async writeTogether(owner, secrets) {
+      for (const [name, value] of secrets) values.set(`${owner}/${name}`, Buffer.from(value));
+    },
   };
 }
 
