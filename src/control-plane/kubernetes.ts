@@ -17,9 +17,11 @@ import type { MeshWatcher } from '../push/mesh-watcher.ts';
 import type { PushSource } from '../push/xds-source.ts';
 import type { LabelContext } from '../resources/labels.ts';
 import type { Registry } from '../resources/registry.ts';
+import { rotationView } from '../rotation/status.ts';
 import { createLeaseElection } from '../store/kubernetes/leader.ts';
 import { createKubernetesStore } from '../store/kubernetes/store.ts';
 import type { LeaderElection, ResourceStore } from '../store/store.ts';
+import type { CaRotationService } from './ca-rotation/ca-rotations.ts';
 import type { ControlPlaneConfig } from './config.ts';
 import { type KubernetesProxies, openKubernetesProxies } from './kubernetes-proxies.ts';
 import { openWebhooks } from './kubernetes-webhooks.ts';
@@ -50,6 +52,7 @@ export interface KubernetesParts {
   readonly watcher: MeshWatcher;
   readonly push: PushSource;
   readonly identity: Pick<IdentityService, 'backends' | 'subscribe'>;
+  readonly caRotations: Pick<CaRotationService, 'view' | 'subscribe'>;
 }
 
 export interface Kubernetes {
@@ -133,7 +136,7 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
         },
       };
     },
-    async lead({ identity, watcher, store }, signal) {
+    async lead({ identity, caRotations, watcher, store }, signal) {
       await Promise.all([
         webhooks?.lead(signal),
         proxies?.lead(watcher, signal),
@@ -144,10 +147,19 @@ export async function openKubernetes(options: KubernetesOptions): Promise<Kubern
             recorder,
             meshes: () => watcher.snapshots().keys(),
             backends: (mesh) => identity.backends(mesh),
-            subscribe: (changed) =>
-              identity.subscribe((event) => {
-                if (event.kind === 'backends') changed(event.mesh);
-              }),
+            rotation(mesh) {
+              const view = caRotations.view(mesh);
+              return view && rotationView(view);
+            },
+            subscribe(changed) {
+              const stops = [
+                caRotations.subscribe(changed),
+                identity.subscribe((event) => {
+                  if (event.kind === 'backends') changed(event.mesh);
+                }),
+              ];
+              return () => stops.forEach((stop) => void stop());
+            },
             clock,
             log: log.named('mesh'),
           },

@@ -1,7 +1,10 @@
 import type { BackendConfig, CaBackendKind, CaDependencies } from '../ca/backend.ts';
-import type { MeshMtls, MeshSpec } from '../resources/kinds/mesh.ts';
+import type { MeshSpec } from '../resources/kinds/mesh.ts';
 import type { Resource, Violation } from '../resources/resource.ts';
+import { caEditViolations, changesCa } from '../rotation/plain-edit.ts';
 import type { ResourceStore } from '../store/store.ts';
+import { readInsights } from './ca-rotation/rotation-hands.ts';
+import { createRotationRecords } from './ca-rotation/rotation-records.ts';
 
 /**
  * What happens around a Mesh beyond storing it (kuma-compat 1.2 group B, 1.5): its CA backends are checked before, and made ready after a write.
@@ -28,6 +31,7 @@ export function createMeshLifecycle(options: {
   /** Deleting a Mesh with Dataplanes is allowed. */
   unsafeDelete: boolean;
 }): MeshLifecycle {
+  const rotations = createRotationRecords(options.store);
   const kinds = new Map(options.caKinds.map((kind) => [kind.type, kind]));
 
   function backendsOf(
@@ -58,7 +62,7 @@ export function createMeshLifecycle(options: {
           },
         ];
       }
-      violations.push(...(await switchViolations(mesh, previous)));
+      violations.push(...(await caViolations(mesh, previous)));
       if (mesh.spec.mtls?.skipValidation !== true) {
         for (const { config, kind, path } of backends)
           violations.push(...(await kind!.validate(config, `${path}.conf`, options.caDependencies)));
@@ -97,68 +101,14 @@ export function createMeshLifecycle(options: {
     },
   };
 
-  /**
-   * Kong Mesh's guarded CA change (kuma-compat 1.5): the new backend must have been listed, and trusted by every connected proxy, before it issues;
-   * the old one must not be dropped while a connected proxy still presents its leaf.
-   */
-  async function switchViolations(
-    mesh: Resource<MeshSpec>,
+  /** Kong Mesh's guarded CA change (kuma-compat 1.5): no step of it can be skipped by an edit. */
+  async function caViolations(
+    { meta, spec }: Resource<MeshSpec>,
     previous: Resource<MeshSpec> | undefined,
-  ): Promise<Violation[]> {
-    const before = previous?.spec.mtls;
-    const after = mesh.spec.mtls;
-    if (before?.enabledBackend === undefined || before.enabledBackend === '' || !after?.enabledBackend) return [];
-    const kept = new Set(after.backends?.map((backend) => backend.name));
-    const dropped = (before.backends ?? []).filter((backend) => !kept.has(backend.name)).map((backend) => backend.name);
-    const switched = after.enabledBackend !== before.enabledBackend;
-    if (!switched && dropped.length === 0) return [];
-    const certificates = await certificatesOf(mesh.meta.name);
-    const violations: Violation[] = [];
-    if (switched) {
-      const waiting = certificates.filter((certificate) => !certificate.supported.includes(after.enabledBackend!));
-      if (!isListed(before, after.enabledBackend) || waiting.length > 0) {
-        violations.push({
-          field: 'mtls.enabledBackend',
-          message: isListed(before, after.enabledBackend)
-            ? `cannot issue from "${after.enabledBackend}" yet: ${some(waiting)} do not trust it yet; apply again when they do`
-            : `cannot switch to "${after.enabledBackend}" in one step: first apply the Mesh with both backends listed and enabledBackend unchanged, so that every proxy trusts both`,
-        });
-      }
-    }
-    const inUse = certificates.filter((certificate) => dropped.includes(certificate.issued));
-    if (inUse.length > 0) {
-      violations.push({
-        field: 'mtls.backends',
-        message: `cannot remove "${inUse[0]!.issued}" yet: ${some(inUse)} still present certificates of it; wait until they were renewed`,
-      });
-    }
-    return violations;
+  ): Promise<readonly Violation[]> {
+    const [before, after] = [previous?.spec.mtls, spec.mtls];
+    if (before === undefined || after === undefined || !changesCa(before, after)) return [];
+    const [insights, rotation] = await Promise.all([readInsights(options.store, meta.name), rotations.read(meta.name)]);
+    return caEditViolations({ mesh: meta.name, before, after, insights, rotation: rotation?.rotation });
   }
-
-  /** Certificates of connected proxies, as their insights say. */
-  async function certificatesOf(
-    mesh: string,
-  ): Promise<{ proxy: string; issued: string; supported: readonly string[] }[]> {
-    const { items } = await options.store.list({ type: 'DataplaneInsight', mesh });
-    return items.flatMap((insight) => {
-      const spec = insight.spec as {
-        subscriptions?: { disconnectTime?: string }[];
-        mTLS?: { issuedBackend?: string; supportedBackends?: string[] };
-      };
-      const online = spec.subscriptions?.some((subscription) => !subscription.disconnectTime);
-      if (!online || spec.mTLS?.issuedBackend === undefined) return [];
-      return [
-        { proxy: insight.meta.name, issued: spec.mTLS.issuedBackend, supported: spec.mTLS.supportedBackends ?? [] },
-      ];
-    });
-  }
-}
-
-function isListed(mtls: MeshMtls, backend: string): boolean {
-  return mtls.backends?.some((one) => one.name === backend) ?? false;
-}
-
-function some(proxies: readonly { proxy: string }[]): string {
-  const names = proxies.slice(0, 3).map((one) => one.proxy);
-  return `${proxies.length} connected ${proxies.length === 1 ? 'proxy' : 'proxies'} (${names.join(', ')}${proxies.length > 3 ? ', ...' : ''})`;
 }

@@ -36,6 +36,7 @@ import { createDataplaneServer, type DataplaneServer } from '../xds-server/datap
 import { createXdsServer } from '../xds-server/server.ts';
 import { bootstrapDependencies, createBootstrapListener } from './bootstrap-http.ts';
 import { parseBroughtDataplane } from './brought-dataplane.ts';
+import { createCaRotations } from './ca-rotation/ca-rotations.ts';
 import { createCertificateSource } from './certificates.ts';
 import { clusterCertificate } from './cluster-certificate.ts';
 import { type ControlPlaneConfig, maskedConfig } from './config.ts';
@@ -342,6 +343,16 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     });
     closers.push(() => dataplanePort.close(STOP_GRACE_MS));
 
+    const caRotations = createCaRotations({
+      store,
+      caKinds: caBackendKinds,
+      caDependencies,
+      identity,
+      dataplanes: (mesh) => watcher.snapshot(mesh)?.dataplanes.values() ?? [],
+      clock,
+      log: log.named('rotation'),
+    });
+
     // The API.
     const inspect = createInspectSource({
       watcher,
@@ -360,6 +371,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         secretLifecycle: { validateDelete: (secret) => meshLifecycle.validateSecretDelete(secret) },
         inspect,
         rehearsals,
+        caRotations,
         certificates: createCertificateSource({ store, identity, now: clock.now }),
         context: { ...labelContext, systemNamespace: config.store.kubernetes.systemNamespace },
         readOnly: config.apiServer.readOnly || kubernetes !== undefined,
@@ -430,6 +442,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       watcher,
       push: source,
       identity,
+      caRotations,
     };
     const onKubernetes = await kubernetes?.start(kubernetesParts);
     closers.push(() => onKubernetes?.close());
@@ -496,6 +509,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
           signal,
         }),
         prepareMeshes({ store, meshLifecycle, clock, log: log.named('mesh'), signal }),
+        caRotations.lead(signal),
         kubernetes && firstMesh && createMissingMesh({ store, mesh: firstMesh, clock, log, signal }),
         kubernetes?.lead(kubernetesParts, signal),
       ]);

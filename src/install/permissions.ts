@@ -49,8 +49,8 @@ export function controlPlanePermissions(): readonly Permission[] {
       scope: 'cluster',
       group: KUMA_GROUP,
       resources: ['meshes'],
-      verbs: ['create'],
-      use: 'store: the Mesh `default` at the first start',
+      verbs: ['create', 'patch'],
+      use: 'store: the Mesh `default` at the first start; the steps of changing a CA that somebody asked for',
     },
     {
       scope: 'cluster',

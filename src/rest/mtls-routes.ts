@@ -1,11 +1,13 @@
 import type { BackendState } from '../identity/identity.ts';
+import { rotationJson } from '../rotation/status.ts';
 import type { ResourceStore } from '../store/store.ts';
+import type { CaRotations } from './ca-rotations.ts';
 import type { InspectSource } from './inspect-source.ts';
 import { requireMesh } from './require-mesh.ts';
 import { EVERYONE, json, type Route } from './route.ts';
 
 /** How the CA backends of a mesh are, and what its proxies trust; our own. As the control plane that is asked sees it. */
-export function mtlsRoutes(store: ResourceStore, inspect: InspectSource): readonly Route[] {
+export function mtlsRoutes(store: ResourceStore, inspect: InspectSource, rotations: CaRotations): readonly Route[] {
   return [
     {
       method: 'GET',
@@ -14,10 +16,12 @@ export function mtlsRoutes(store: ResourceStore, inspect: InspectSource): readon
       document: { id: 'getMeshMtls', summary: 'State of the CA backends of a mesh and of its trust', tag: 'Inspect' },
       async handle({ params }) {
         const mesh = await requireMesh(store, params['mesh']!);
+        const rotation = await rotations.status(mesh.meta.name);
         return json({
           mesh: mesh.meta.name,
           enabledBackend: mesh.spec.mtls?.enabledBackend ?? '',
           backends: inspect.backends(mesh.meta.name).map(backendJson),
+          ...(rotation === undefined ? {} : { rotation: rotationJson(rotation) }),
           bundlePem: inspect.bundlePem(mesh.meta.name) ?? '',
         });
       },

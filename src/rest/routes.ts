@@ -3,6 +3,8 @@ import { meshKind } from '../resources/kinds/mesh.ts';
 import type { LabelContext } from '../resources/labels.ts';
 import type { Registry } from '../resources/registry.ts';
 import type { ResourceStore } from '../store/store.ts';
+import { caRotationRoutes } from './ca-rotation-routes.ts';
+import type { CaRotations } from './ca-rotations.ts';
 import { certificateRoutes } from './certificate-routes.ts';
 import type { CertificateSource } from './certificate-source.ts';
 import { globalInsightRoutes } from './global-insight.ts';
@@ -36,6 +38,7 @@ export interface RestSources {
   readonly inspect: InspectSource;
   readonly certificates: CertificateSource;
   readonly rehearsals: RehearsalSource;
+  readonly caRotations: CaRotations;
   /** What this control plane is: decides computed labels, and the namespace of objects without one in Kubernetes form. */
   readonly context: LabelContext & { readonly systemNamespace: string };
   /** Every write is refused with 405. */
@@ -64,8 +67,9 @@ export function restRoutes(sources: RestSources): readonly Route[] {
       ...(kind.type === 'ServiceInsight' ? [] : readRoutes(readSources, kind)),
       ...writeRoutes(writeSources, kind),
     ]),
-    ...mtlsRoutes(store, sources.inspect),
     ...rehearsalRoutes({ ...sources, ...meshActions(sources), rate: createRequestRate(REHEARSALS) }),
+    ...caRotationRoutes(store, sources.caRotations),
+    ...mtlsRoutes(store, sources.inspect, sources.caRotations),
     ...certificateRoutes(sources),
     ...renewalRoutes({
       ...sources,

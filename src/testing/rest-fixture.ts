@@ -3,10 +3,13 @@ import { DEFAULT_ACCESS } from '../auth/access.ts';
 import { generateSigningKey } from '../auth/signing-keys.ts';
 import { createTokens, type Tokens } from '../auth/tokens.ts';
 import { createUserAuthenticator } from '../auth/users.ts';
+import type { CaDependencies } from '../ca/backend.ts';
+import { createEgress } from '../ca/egress.ts';
+import { createCaRotations } from '../control-plane/ca-rotation/ca-rotations.ts';
 import { certificateView } from '../identity/certificate-view.ts';
 import { desiredIdentity } from '../identity/desired.ts';
 import { systemClock } from '../lib/clock.ts';
-import type { Logger } from '../lib/log.ts';
+import { type Logger, silentLogger } from '../lib/log.ts';
 import { policyKinds } from '../policies/index.ts';
 import { coreKinds } from '../resources/kinds/index.ts';
 import { createRegistry, type Registry } from '../resources/registry.ts';
@@ -66,6 +69,18 @@ export interface RestFixtureOptions {
   readonly wrapStore?: (store: ResourceStore) => ResourceStore;
 }
 
+/** What no backend asks for: there is none. */
+const NO_CAS: CaDependencies = {
+  secrets: {
+    read: async () => undefined,
+    createTogether: async () => false,
+    writeTogether: async () => undefined,
+  },
+  readFile: async () => Buffer.alloc(0),
+  now: Date.now,
+  egress: createEgress({ allowedEndpoints: [] }),
+};
+
 /** Made once for a test process: it takes a while. */
 let signingKey: Promise<string> | undefined;
 
@@ -91,6 +106,15 @@ export async function createRestFixture(options: RestFixtureOptions = {}): Promi
       ...options.meshLifecycle,
     },
     secretLifecycle: { validateDelete: async () => [], ...options.secretLifecycle },
+    caRotations: createCaRotations({
+      store,
+      caKinds: [],
+      caDependencies: NO_CAS,
+      identity: { backends: () => [], subscribe: () => () => undefined },
+      dataplanes: () => [],
+      clock: systemClock,
+      log: silentLogger,
+    }),
     inspect: {
       backends: () => [],
       bundlePem: () => undefined,

@@ -24,6 +24,7 @@ const broken = backend({ state: 'Failing', reason: 'IssuerNotFound', message: 'c
 let api: FakeApiServer;
 let client: KubeClient;
 let states: readonly MeshBackendState[];
+let rotation: object | undefined;
 let changed: (mesh: string) => void;
 let events: string[];
 let stop: AbortController;
@@ -33,6 +34,7 @@ beforeEach(async () => {
   client = await connectKubernetes({ env: { KUBECONFIG: api.kubeconfig } });
   api.put(MESHES, { metadata: { name: 'default', generation: 3 }, spec: { mtls: {} } });
   states = [];
+  rotation = undefined;
   events = [];
   stop = new AbortController();
   running = runMeshStatus(
@@ -45,6 +47,7 @@ beforeEach(async () => {
       },
       meshes: () => ['default', 'gone'],
       backends: () => states,
+      rotation: () => rotation,
       subscribe(listener) {
         changed = listener;
         return () => undefined;
@@ -114,7 +117,7 @@ describe('the status of a Mesh', () => {
     await until(() => JSON.stringify(status()).includes('create it now'));
     states = [backend()];
     changed('default');
-    await until(() => reason() === 'Ready');
+    await until(() => events.length === 2);
     expect(events).toEqual([
       'Mesh/default Warning IssuerNotFound create it',
       'Mesh/default Normal BackendReady backend "certmanager-1" issues certificates again',
@@ -133,5 +136,16 @@ describe('the status of a Mesh', () => {
     changed('default');
     await new Promise((resolve) => setTimeout(resolve, 700));
     expect(writes() - before).toBe(1);
+  });
+
+  it('shows how far a change of the CA is, and nothing of it when there is none any more', async () => {
+    const shown = () => (status()?.mtls as { rotation?: object } | undefined)?.rotation;
+    rotation = { from: 'ca-1', to: 'ca-2', phase: 'Trusting' };
+    changed('default');
+    await until(() => shown() !== undefined);
+    expect(shown()).toEqual(rotation);
+    rotation = undefined;
+    changed('default');
+    await until(() => shown() === undefined);
   });
 });

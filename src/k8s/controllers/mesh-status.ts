@@ -36,6 +36,8 @@ export interface MeshStatusOptions {
   readonly meshes: () => Iterable<string>;
   /** Empty when mTLS is off. */
   readonly backends: (mesh: string) => readonly MeshBackendState[];
+  /** How far a change of the CA is, as JSON; `undefined`: there is none. */
+  readonly rotation: (mesh: string) => object | undefined;
   /** Calls `changed` with the mesh whose backends are in another state. Returns the unsubscriber. */
   readonly subscribe: (changed: (mesh: string) => void) => () => void;
   readonly clock: Clock;
@@ -82,13 +84,15 @@ export async function runMeshStatus(options: MeshStatusOptions, signal: AbortSig
 
   async function write(mesh: string): Promise<void> {
     const backends = options.backends(mesh);
-    const content = stableJson(backends);
+    const rotation = options.rotation(mesh) ?? null;
+    const content = stableJson([backends, rotation]);
     if (written.get(mesh) === content) return;
     try {
       const object = await client.get<MeshWithStatus>(MESH, { name: mesh }, { signal });
       const status = {
         conditions: [readyCondition(backends, object, clock.now())],
-        mtls: { backends: backends.map(backendStatus) },
+        // A merge patch takes away what is null.
+        mtls: { backends: backends.map(backendStatus), rotation },
       };
       await client.patch(
         MESH,
