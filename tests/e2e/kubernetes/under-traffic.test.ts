@@ -1,6 +1,6 @@
 /**
  * Everything that must not cost a request, one after the other, under one load of 200 requests a second between ten Pods, without retries.
- * WEFT_ROTATIONS and WEFT_LIFE_S make it longer: a soak is 20 rotations of leaves that live 60 s.
+ * WEFT_ROTATIONS, WEFT_LIFE_S and WEFT_API_SERVER_AWAY_S make it longer: a soak is 20 rotations of leaves that live 60 s, and 60 s without the API server.
  */
 import { X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,7 +24,7 @@ if (missing !== undefined && process.env['CI'] === 'true') throw new Error(missi
 
 const LIFE_S = Number(process.env['WEFT_LIFE_S'] ?? 30);
 const ROTATIONS = Number(process.env['WEFT_ROTATIONS'] ?? 3);
-const API_SERVER_AWAY_MS = 60_000;
+const API_SERVER_AWAY_MS = Number(process.env['WEFT_API_SERVER_AWAY_S'] ?? 15) * 1000;
 const SERVERS = 5;
 const CLIENTS = 5;
 const TESTS_MS = 1_800_000;
