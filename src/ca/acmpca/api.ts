@@ -65,7 +65,8 @@ export function createAcmPcaApi(options: {
     );
     const answer = await client.send({ method: 'POST', url: url.href, headers, body, signal });
     const json = parseJson(answer.body);
-    if (answer.status !== 200) throw errorOf(json, answer.status, answer.headers['x-amzn-errortype']);
+    if (answer.status !== 200)
+      throw errorOf(json ?? readXml(answer.body), answer.status, answer.headers['x-amzn-errortype']);
     const parsed = output.safeParse(json);
     if (!parsed.success) throw new AwsError('NoAnswer', 200, `an answer to ${action} that is none of AWS Private CA`);
     return parsed.data;
@@ -115,6 +116,14 @@ function parseJson(body: Buffer): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** What stands in front of a service may refuse in XML, whatever the service speaks. */
+function readXml(body: Buffer): object {
+  const text = body.subarray(0, 4096).toString('utf8');
+  const [, code] = /<Code>([A-Za-z.]+)<\/Code>/.exec(text) ?? [];
+  const [, message] = /<Message>([^<]*)<\/Message>/.exec(text) ?? [];
+  return { code, message };
 }
 
 /** Source: AWS JSON protocols, "operation error serialization": the type is in the body or in a header, with a namespace or without. */
