@@ -57,7 +57,7 @@ export const GROUPS: Readonly<
   },
   ca: {
     summary: 'Look after the CAs of a mesh',
-    examples: [['See where its certificates come from', 'weft inspect mesh default']],
+    examples: [['Take another one', 'weft ca rotate --to vault-1']],
   },
   generate: {
     summary: 'Generate tokens, keys and certificates',
