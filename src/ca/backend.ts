@@ -222,10 +222,12 @@ export interface ExpectedUse {
 /** One type of CA backend: `builtin`, `provided`, `certmanager`, later `vault`, `acmpca`. Listed in `ca/index.ts`. */
 export interface CaBackendKind {
   readonly type: string;
-  /** Absent: 32 signings in flight. */
+  /** Of the issuer as it is known; a Mesh may say otherwise. Absent: 32 signings in flight. */
   readonly limits?: CaLimits;
   /** A Mesh that brings in such a backend is refused when its rehearsal fails (decision 0025). */
   readonly rehearsedOnWrite?: boolean;
+  /** It signs in this process: it is asked at full speed at once, since there is nobody to be careful with. */
+  readonly local?: boolean;
   /** Every violation of `conf`; `path` is `mtls.backends[i].conf`. May read secrets and files. */
   validate(config: BackendConfig, path: string, deps: CaDependencies): Promise<readonly Violation[]>;
   /** Names of the mesh Secrets this backend stands on: they can't be deleted while it is listed. */

@@ -40,6 +40,7 @@ function readConf(conf: BackendConfig['conf'], path: string): { conf: BuiltinCon
 export const builtinCa: CaBackendKind = {
   type: 'builtin',
   limits: { concurrency: 4 },
+  local: true,
 
   async validate(config, path, deps) {
     const { conf, violations } = readConf(config.conf, path);

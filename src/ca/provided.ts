@@ -11,6 +11,7 @@ import type { LocalCa } from './local-signer.ts';
 export const providedCa: CaBackendKind = {
   type: 'provided',
   limits: { concurrency: 4 },
+  local: true,
 
   async validate(config, path, deps) {
     const violations: Violation[] = [];

@@ -34,6 +34,7 @@ import { isShared } from '../store/store.ts';
 import { createGenerationCache } from '../xds/generate.ts';
 import { createDataplaneServer, type DataplaneServer } from '../xds-server/dataplane-server.ts';
 import { createXdsServer } from '../xds-server/server.ts';
+import { createBackendMemories } from './backend-memories.ts';
 import { bootstrapDependencies, createBootstrapListener } from './bootstrap-http.ts';
 import { parseBroughtDataplane } from './brought-dataplane.ts';
 import { createCaRotations } from './ca-rotation/ca-rotations.ts';
@@ -242,6 +243,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       caKinds: caBackendKinds,
       caDependencies,
       records: createLeafRecords(store),
+      memories: createBackendMemories(store),
       sealingKey,
       clock,
       random: Math.random,

@@ -1,12 +1,12 @@
 import { Gauge, type Metrics } from '../lib/metrics.ts';
 import { CERTIFICATE_STATES } from './certificate-state.ts';
 import { type Surveyed, surveyExpiry } from './expiry-survey.ts';
-import type { BackendState } from './identity.ts';
+import type { BackendTrust } from './identity.ts';
 
 /** What the gauges read at the moment of a scrape. */
 export interface ExpirySource extends Surveyed {
   /** Every mesh with mTLS and its listed backends. */
-  meshes(): Iterable<readonly [mesh: string, backends: readonly BackendState[]]>;
+  meshes(): Iterable<readonly [mesh: string, backends: readonly BackendTrust[]]>;
   /** Epoch ms. */
   now(): number;
 }

@@ -123,13 +123,23 @@ export interface TrustedRoot {
   readonly current: boolean;
 }
 
-/** One listed backend of a mesh for people: status, API, command line. */
-export interface BackendState extends BackendHealth {
+/** One listed backend of a mesh: how it is and what it is trusted by. */
+export interface BackendTrust extends BackendHealth {
   readonly name: string;
   readonly type: string;
   /** It is the one that issues. */
   readonly enabled: boolean;
   readonly roots: readonly TrustedRoot[];
+}
+
+/** One listed backend of a mesh for people: API, command line. */
+export interface BackendState extends BackendTrust {
+  /** Proxies in its queue. */
+  readonly waiting: number;
+  /** Requests to it that are under way. */
+  readonly inFlight: number;
+  /** Certificates a second to expect of it: what it gave lately while proxies wait, else what it may be asked; absent: not limited. */
+  readonly ratePerSecond?: number;
 }
 
 export type IdentityEvent =

@@ -10,7 +10,7 @@ import { createTrustStore, type TrustStore } from '../x509/verify.ts';
 import { type BackendStateTracker, createBackendState } from './backend-state.ts';
 import { pauseBeforeAsking } from './backoff.ts';
 import { leafLifetimeMs } from './desired.ts';
-import type { BackendState, TrustBundle, TrustedRoot } from './identity.ts';
+import type { BackendTrust, TrustBundle, TrustedRoot } from './identity.ts';
 
 /** One open backend of one mesh. */
 export interface OpenBackend {
@@ -35,7 +35,7 @@ export interface MeshBackends {
   /** Looks again at what the leaves of the backends stand on. */
   rootsChanged(): void;
   bundle(): TrustBundle | undefined;
-  states(): readonly BackendState[];
+  states(): readonly BackendTrust[];
   /** Resolves when the backends have cleaned up behind themselves. */
   close(): Promise<void>;
 }
@@ -53,6 +53,8 @@ interface Opened extends OpenBackend {
   /** What its newest leaf stands on is as good as its answer: the backend is the one that signed it. */
   takeKnown: boolean;
   failures: number;
+  /** It is only asked whether it is the same as before. */
+  refreshing: boolean;
   retry: Timer | undefined;
   closed: boolean;
 }
@@ -113,6 +115,7 @@ export function createMeshBackends(options: {
       askAgain: false,
       takeKnown,
       failures: 0,
+      refreshing: false,
       retry: undefined,
       closed: false,
     };
@@ -140,7 +143,8 @@ export function createMeshBackends(options: {
   }
 
   /** Asks a backend what to trust; after a failure again, with growing pauses, until it answers. Never rejects. */
-  function load(one: Opened): void {
+  function load(one: Opened, refreshing = false): void {
+    if (!refreshing || one.loading === undefined) one.refreshing = refreshing;
     one.loading ??= fetchAnchors(one)
       .catch((error: unknown) => {
         if (one.closed) return;
@@ -167,9 +171,9 @@ export function createMeshBackends(options: {
       });
   }
 
-  function again(one: Opened, delayMs: number): void {
+  function again(one: Opened, delayMs: number, refreshing = false): void {
     one.retry?.cancel();
-    one.retry = clock.after(delayMs, () => load(one));
+    one.retry = clock.after(delayMs, () => load(one, refreshing));
   }
 
   async function fetchAnchors(one: Opened): Promise<void> {
@@ -182,13 +186,15 @@ export function createMeshBackends(options: {
     const trust = await createTrustStore(anchors.pem);
     if (one.closed) return;
     options.observe(one.name, (clock.monotonic() - started) / 1000);
+    const asBefore = one.refreshing && one.anchors?.pem === anchors.pem;
     one.failures = 0;
     one.anchors = anchors;
     one.trust = trust;
     one.state.announced();
-    if (anchors.refreshAt !== undefined) again(one, Math.max(1000, anchors.refreshAt - clock.now()));
+    if (anchors.refreshAt !== undefined) again(one, Math.max(1000, anchors.refreshAt - clock.now()), true);
     merge();
-    options.ready(one.name);
+    // Being what it was ends no pause.
+    if (!asBefore) options.ready(one.name);
   }
 
   /**
@@ -262,6 +268,7 @@ export function createMeshBackends(options: {
           askAgain: false,
           takeKnown: false,
           failures: 0,
+          refreshing: false,
           retry: undefined,
           closed: false,
         };

@@ -19,10 +19,13 @@ const SLICE_MS = 10;
 /** `mayStart`: another one may run beside so many, and does when the answer is true; `run` never rejects; `done` is told when a key may be added again. */
 export function createIssuanceQueue(options: {
   mayStart: (running: number) => boolean;
-  run: (key: string) => Promise<void>;
+  /** `waitedMs`: how long the key stood in the queue. */
+  run: (key: string, waitedMs: number) => Promise<void>;
   done: (key: string) => void;
+  /** Milliseconds. */
+  monotonic: () => number;
 }): IssuanceQueue {
-  const waiting = new Map<string, number>();
+  const waiting = new Map<string, { urgency: number; readonly since: number }>();
   const running = new Set<string>();
   /** By urgency; an entry whose urgency is not the one in `waiting` is out of date. */
   const order = createHeap<{ readonly key: string; readonly urgency: number; readonly turn: number }>(
@@ -44,9 +47,10 @@ export function createIssuanceQueue(options: {
       }
       if (!options.mayStart(running.size)) break;
       const key = next();
+      const { since } = waiting.get(key)!;
       waiting.delete(key);
       running.add(key);
-      void options.run(key).finally(() => {
+      void options.run(key, options.monotonic() - since).finally(() => {
         running.delete(key);
         options.done(key);
         void pump();
@@ -59,7 +63,7 @@ export function createIssuanceQueue(options: {
   function next(): string {
     for (;;) {
       const { key, urgency } = order.take()!;
-      if (waiting.get(key) === urgency) return key;
+      if (waiting.get(key)?.urgency === urgency) return key;
     }
   }
 
@@ -67,8 +71,8 @@ export function createIssuanceQueue(options: {
     add(key, urgency) {
       if (running.has(key)) return;
       const known = waiting.get(key);
-      if (known === undefined || urgency < known) {
-        waiting.set(key, urgency);
+      if (known === undefined || urgency < known.urgency) {
+        waiting.set(key, { urgency, since: known?.since ?? options.monotonic() });
         order.add({ key, urgency, turn: turns++ });
       }
       queueMicrotask(() => void pump());

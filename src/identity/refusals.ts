@@ -21,6 +21,16 @@ export interface Refusals {
   hurry(now: number): void;
   /** What they were refused for is no more. */
   clear(): void;
+  /** `undefined`: nobody was refused. */
+  memory(): RefusalMemory | undefined;
+  restore(memory: RefusalMemory): void;
+}
+
+/** What is kept over a restart: how often one of them asked in vain, when the next may (epoch ms), and who they are. */
+export interface RefusalMemory {
+  readonly attempts: number;
+  readonly nextTurn: number;
+  readonly proxies: readonly string[];
 }
 
 export function createRefusals(random: () => number): Refusals {
@@ -68,5 +78,12 @@ export function createRefusals(random: () => number): Refusals {
       if (asking === undefined) nextTurn = Math.min(nextTurn, now);
     },
     clear,
+    memory: () => (refused.size === 0 ? undefined : { attempts, nextTurn, proxies: [...refused] }),
+    restore(memory) {
+      clear();
+      for (const proxy of memory.proxies) refused.add(proxy);
+      attempts = memory.attempts;
+      nextTurn = memory.nextTurn;
+    },
   };
 }

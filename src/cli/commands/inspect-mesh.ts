@@ -1,7 +1,7 @@
 import { asList, asText, fetchJson, type Json } from '../api/answers.ts';
 import type { Invocation } from '../command.ts';
 import { openClient } from '../contexts.ts';
-import { agoText, dateText } from '../output/cells.ts';
+import { agoText, dateText, leftText } from '../output/cells.ts';
 import { formatOf, print } from '../output/print.ts';
 import { tableText } from '../output/table.ts';
 
@@ -26,6 +26,7 @@ export async function inspectMesh(invocation: Invocation, name: string): Promise
   if (formatOf(invocation) !== 'table') return;
   if (backends.length === 0) invocation.io.stdout('\nmTLS is off.\n');
   for (const backend of backends.filter((one) => one['state'] !== 'Ready')) invocation.io.stdout(explain(backend));
+  for (const backend of backends) invocation.io.stdout(queueText(backend));
   const roots = backends.flatMap((backend) => asList(backend['roots']).map((root) => rootRow(backend, root)));
   if (roots.length > 0) {
     const headers = ['TRUSTED CA', 'BACKEND', 'CURRENT', 'EXPIRES', 'SHA-256'];
@@ -36,6 +37,15 @@ export async function inspectMesh(invocation: Invocation, name: string): Promise
 function explain(backend: Json): string {
   const fix = asText(backend['fix']);
   return `\n${asText(backend['message'])}\n${fix === '' ? '' : `\n${fix}`}`;
+}
+
+/** How many wait for a certificate of this backend, and how long that may take; empty when nobody does. */
+function queueText(backend: Json): string {
+  const waiting = Number(backend['waiting'] ?? 0);
+  if (waiting === 0) return '';
+  const rate = Number(backend['ratePerSecond'] ?? 0);
+  const estimate = rate > 0 ? `, ${rate} a second: about ${leftText(Math.max(1, waiting / rate))}` : '';
+  return `\n${asText(backend['name'])}: ${waiting} wait for a certificate${estimate}\n`;
 }
 
 function rootRow(backend: Json, root: Json): readonly string[] {

@@ -15,6 +15,7 @@ describe('crds', () => {
       'containerpatches.kuma.io Namespaced',
       'dataplaneinsights.kuma.io Namespaced',
       'dataplanes.kuma.io Namespaced',
+      'issuancestates.kuma.io Namespaced',
       'meshes.kuma.io Cluster',
       'meshinsights.kuma.io Cluster',
       'meshtrafficpermissions.kuma.io Namespaced',

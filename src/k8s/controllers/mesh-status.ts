@@ -157,9 +157,16 @@ function readyCondition(backends: readonly MeshBackendState[], object: MeshWithS
   };
 }
 
-function backendStatus({ since, roots, ...state }: MeshBackendState): object {
+/** How busy a backend is changes all the time and is no status. */
+function backendStatus({ name, type, enabled, state, reason, message, fix, since, roots }: MeshBackendState): object {
   return {
-    ...state,
+    name,
+    type,
+    enabled,
+    state,
+    reason,
+    message,
+    ...(fix === undefined ? {} : { fix }),
     since: secondsText(since),
     roots: roots.map((root) => ({
       ...root,

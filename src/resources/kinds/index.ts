@@ -5,6 +5,7 @@ import { containerPatchKind } from './container-patch.ts';
 import { dataplaneKind } from './dataplane.ts';
 import { dataplaneInsightKind } from './dataplane-insight.ts';
 import { globalSecretKind } from './global-secret.ts';
+import { issuanceStateKind } from './issuance-state.ts';
 import { meshKind } from './mesh.ts';
 import { meshInsightKind } from './mesh-insight.ts';
 import { pendingLeafKind } from './pending-leaf.ts';
@@ -30,4 +31,5 @@ export const coreKinds: readonly Kind[] = [
   pendingLeafKind,
   caRotationKind,
   renewalRequestKind,
+  issuanceStateKind,
 ];

@@ -4,7 +4,7 @@ import { parseKumaDuration } from '../../lib/duration.ts';
 import { flag, flagWrapper, fromProtoJson, message, text, uint32 } from '../proto-json.ts';
 import type { Violation } from '../resource.ts';
 import { isRequestUri, splitHostPort, uriPort } from './address.ts';
-import type { LoggingBackend, MeshSpec, TracingBackend } from './mesh.ts';
+import type { LoggingBackend, MeshSpec, MtlsBackend, TracingBackend } from './mesh.ts';
 import { type PrometheusConf, prometheusConf } from './mesh-metrics.ts';
 import { validateSelector } from './tags.ts';
 
@@ -13,6 +13,8 @@ import { validateSelector } from './tags.ts';
  * (and one more where a rotation is turned around midway), and a trust bundle of ten roots is still small on every handshake.
  */
 const MAX_MTLS_BACKENDS = 10;
+/** Beyond it a request waits on the issuer's side, not on ours. */
+const MAX_CONCURRENCY = 1000;
 
 /** Static checks of a Mesh; source: Kuma 2.11 `MeshResource.Validate`. What needs secrets, files or other resources is not here. */
 export function validateMesh(spec: MeshSpec): readonly Violation[] {
@@ -42,12 +44,32 @@ function mtls(spec: MeshSpec): readonly Violation[] {
       'has to be set to one of the backends in the mesh',
     ),
   );
-  for (const backend of backends) {
+  for (const [index, backend] of backends.entries()) {
+    out.push(...limits(backend.limits, `mtls.backends[${index}].limits`));
     if (backend.dpCert === undefined) continue;
     // The path has no index and a lower-case c: clients match on it (Kuma 2.11).
     if (parseKumaDuration(backend.dpCert.rotation?.expiration ?? '') === undefined) {
       out.push({ field: 'mtls.dpcert.rotation.expiration', message: 'has to be a valid format' });
     }
+  }
+  return out;
+}
+
+/** An issuer that may be asked nothing would leave every proxy without a certificate. */
+function limits({ concurrency = 1, perSecond = 1 }: MtlsBackend['limits'] = {}, path: string): readonly Violation[] {
+  const out: Violation[] = [];
+  if (concurrency < 1 || concurrency > MAX_CONCURRENCY) {
+    out.push({
+      field: `${path}.concurrency`,
+      message: `has to be from 1 to ${MAX_CONCURRENCY}: requests to the issuer that may be under way at once`,
+    });
+  }
+  if (perSecond <= 0) {
+    out.push({
+      field: `${path}.perSecond`,
+      message:
+        'has to be over 0: certificates that may be asked for in a second, such as 25, or 0.1 for one in ten seconds',
+    });
   }
   return out;
 }

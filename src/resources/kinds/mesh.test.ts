@@ -27,7 +27,7 @@ describe('Mesh validation', () => {
           enabledBackend: 'ca-1',
           backends: [
             backend('ca-1', { dpCert: { rotation: { expiration: '1d' } }, mode: 'PERMISSIVE' }),
-            backend('ca-2'),
+            backend('ca-2', { limits: { concurrency: 8, perSecond: 0.5 } }),
           ],
         },
         routing: { zoneEgress: true },
@@ -71,6 +71,18 @@ describe('Mesh validation', () => {
       { mtls: { backends: [backend('a', { dpCert: { rotation: { expiration: '1h30m' } } })] } },
       'mtls.dpcert.rotation.expiration',
       'has to be a valid format',
+    ],
+    [
+      'an issuer that may be asked nothing at once',
+      { mtls: { backends: [backend('a'), backend('b', { limits: { concurrency: 0 } })] } },
+      'mtls.backends[1].limits.concurrency',
+      'has to be from 1 to 1000: requests to the issuer that may be under way at once',
+    ],
+    [
+      'an issuer that may be asked never',
+      { mtls: { backends: [backend('a', { limits: { perSecond: 0 } })] } },
+      'mtls.backends[0].limits.perSecond',
+      'has to be over 0: certificates that may be asked for in a second, such as 25, or 0.1 for one in ten seconds',
     ],
     ['zone egress without mTLS', { routing: { zoneEgress: true } }, 'mtls', 'has to be set when zoneEgress enabled'],
     [

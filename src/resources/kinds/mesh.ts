@@ -11,6 +11,7 @@ import {
   struct,
   text,
   textMap,
+  uint32Wrapper,
 } from '../proto-json.ts';
 import { displayName } from '../well-known.ts';
 import { withMetricsDefaults } from './mesh-metrics.ts';
@@ -18,13 +19,14 @@ import { validateMesh } from './mesh-validate.ts';
 
 export type { DataSource } from './data-source.ts';
 
-/** One CA of a mesh. `conf` is the backend's own; `ca/` reads and checks it. */
+/** One CA of a mesh. `conf` is the backend's own; `ca/` reads and checks it. `limits` is Weft's: what the issuer may be asked at once and per second. */
 const mtlsBackend = () =>
   message(
     {
       mode: z.enum(['STRICT', 'PERMISSIVE']),
       dpCert: message({ rotation: message({ expiration: text() }), requestTimeout: duration() }),
       rootChain: message({ requestTimeout: duration() }),
+      limits: message({ concurrency: uint32Wrapper(), perSecond: doubleWrapper() }),
       conf: struct(),
     },
     { name: text(), type: text() },

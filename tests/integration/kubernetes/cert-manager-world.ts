@@ -117,6 +117,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const identity = createIdentityService({
     caKinds: [certManagerCa],
     caDependencies: deps,
+    memories: { load: async () => [], save: async () => undefined, remove: async () => undefined },
     records: {
       load: async () => [...records.values()],
       async save(saved) {
