@@ -47,6 +47,7 @@ const CONCURRENCY = 64;
 export const acmPcaCa: CaBackendKind = {
   type: 'acmpca',
   limits: { concurrency: CONCURRENCY, perSecond: ISSUES_PER_SECOND },
+  rehearsedOnWrite: true,
 
   async validate(config, path, deps) {
     const violations: Violation[] = [];
