@@ -53,6 +53,7 @@ export const LAYERS = {
   ],
   cli: [
     'resources',
+    'identity',
     'policies',
     'control-plane',
     'dataplane',

@@ -311,8 +311,12 @@ export const COMMANDS: readonly CommandSpec[] = [
       {
         flags: '--fail-on <outcome>',
         description: 'from which outcome on the exit code is 1',
-        choices: ['fail', 'warn'],
+        choices: ['fail', 'warn', 'warning'],
         default: 'fail',
+      },
+      {
+        flags: '--expires-in <threshold>',
+        description: 'both of the following at once',
       },
       {
         flags: '--leaf-expires-in <threshold>',
@@ -321,7 +325,8 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
       {
         flags: '--ca-expires-in <threshold>',
-        description: 'a CA with less left fails: a share of its life (20%) or a duration (60d)',
+        description:
+          'a CA, or a certificate of the control plane itself, with less left fails: a share of its life (20%) or a duration (60d)',
         default: 'the smaller of 10% and 30d',
       },
       { flags: '--issue', description: 'Kubernetes: have each issuer sign a throw-away certificate' },
@@ -331,6 +336,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       ['The cluster of the kubeconfig', 'weft check'],
       ['In a pipeline, after an installation', 'weft check --wait 2m --fail-on warn -o json'],
       ['A control plane on a machine', 'weft check --cp-address http://localhost:5681'],
+      ['Sooner than usual', 'weft check --expires-in 25% --fail-on warn'],
       ['Does every issuer really sign?', 'weft check --issue'],
     ],
     load: () => import('./commands/check.ts'),

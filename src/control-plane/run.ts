@@ -48,6 +48,7 @@ import { createLeafRecords, loadSealingKey } from './leaf-records.ts';
 import { createMeshLifecycle } from './mesh-lifecycle.ts';
 import { openStore } from './open-store.ts';
 import { createOwnCertificateMetrics } from './own-certificates.ts';
+import { createOwnState } from './own-state.ts';
 import { createPendingLeaves } from './pending-leaves.ts';
 import { createMissingMesh, prepareMeshes } from './prepare-meshes.ts';
 import { createProxyAccess } from './proxy-access.ts';
@@ -364,6 +365,17 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       adminCredentials: { caPem: adminCa.certPem, ...admin.client },
     });
     const apiTls = await optionalTls(config.apiServer.https, server);
+    let webhookCertificate: (() => string) | undefined;
+    const ownCertificates = () => ({
+      server: shown.certPem,
+      'server-ca': shown.caPem,
+      ...(dataplaneTls === server ? {} : { 'data-plane-port': dataplaneTls.certPem }),
+      ...(apiTls === server ? {} : { api: apiTls.certPem }),
+      'envoy-admin-ca': adminCa.certPem,
+      'envoy-admin-server': admin.server.certPem,
+      'envoy-admin-client': admin.client.certPem,
+      ...(webhookCertificate === undefined ? {} : { webhooks: webhookCertificate() }),
+    });
     const api = createRestServer({
       routes: restRoutes({
         store,
@@ -373,6 +385,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         secretLifecycle: { validateDelete: (secret) => meshLifecycle.validateSecretDelete(secret) },
         inspect,
         rehearsals,
+        own: createOwnState({ certificates: ownCertificates, secrets: storedSecrets, tokenSettings }),
         caRotations,
         certificates: createCertificateSource({ store, identity, now: clock.now }),
         context: { ...labelContext, systemNamespace: config.store.kubernetes.systemNamespace },
@@ -448,16 +461,8 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     };
     const onKubernetes = await kubernetes?.start(kubernetesParts);
     closers.push(() => onKubernetes?.close());
-    createOwnCertificateMetrics(metrics, clock.now, () => ({
-      server: shown.certPem,
-      'server-ca': shown.caPem,
-      ...(dataplaneTls === server ? {} : { 'data-plane-port': dataplaneTls.certPem }),
-      ...(apiTls === server ? {} : { api: apiTls.certPem }),
-      'envoy-admin-ca': adminCa.certPem,
-      'envoy-admin-server': admin.server.certPem,
-      'envoy-admin-client': admin.client.certPem,
-      ...(onKubernetes === undefined ? {} : { webhooks: onKubernetes.webhookCertificate() }),
-    }));
+    if (onKubernetes !== undefined) webhookCertificate = () => onKubernetes.webhookCertificate();
+    createOwnCertificateMetrics(metrics, clock.now, ownCertificates);
     background.push(election.run(leaderTasks, stop.signal));
 
     missing = undefined;

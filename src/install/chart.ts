@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import type { KubeObject } from '../k8s/api/object.ts';
+import { OLDEST_KUBERNETES } from '../k8s/api/oldest-version.ts';
 import { type ChartValueTree, isChartValue, placedValues } from './chart-value.ts';
 import { controlPlaneTemplates } from './control-plane.ts';
 import { CONTROL_PLANE_VALUES } from './control-plane-values.ts';
@@ -41,8 +42,7 @@ function chartYaml(version: string): string {
       type: 'application',
       version,
       appVersion: version,
-      // Native sidecars (1.29) and the `sleep` of a preStop hook (1.30).
-      kubeVersion: '>=1.30.0-0',
+      kubeVersion: `>=${OLDEST_KUBERNETES}.0-0`,
     },
     { lineWidth: 0 },
   )}`;

@@ -22,6 +22,7 @@ const ROUTES: Readonly<Record<string, Audience>> = {
   'GET /': 'public',
   'GET /openapi.json': 'public',
   'GET /config': 'everyone',
+  'GET /_control-plane': 'everyone',
   'GET /who-am-i': 'everyone',
   'GET /_kri/{kri}': 'everyone',
   'GET /policies': 'everyone',

@@ -17,6 +17,7 @@ import { kriRoutes } from './kri-routes.ts';
 import type { InstanceInfo, MeshLifecycle, SecretLifecycle } from './lifecycle.ts';
 import { mtlsRoutes } from './mtls-routes.ts';
 import { openApiDocument } from './openapi.ts';
+import { type OwnState, ownStateRoutes } from './own-state-routes.ts';
 import type { DeleteScope } from './owned.ts';
 import { rehearsalRoutes } from './rehearsal-routes.ts';
 import type { RehearsalSource } from './rehearsal-source.ts';
@@ -38,6 +39,7 @@ export interface RestSources {
   readonly inspect: InspectSource;
   readonly certificates: CertificateSource;
   readonly rehearsals: RehearsalSource;
+  readonly own: OwnState;
   readonly caRotations: CaRotations;
   /** What this control plane is: decides computed labels, and the namespace of objects without one in Kubernetes form. */
   readonly context: LabelContext & { readonly systemNamespace: string };
@@ -59,6 +61,7 @@ export function restRoutes(sources: RestSources): readonly Route[] {
   const writeSources = { ...sources, deleteScope: deleteScope(registry) };
   const routes = [
     ...indexRoutes(sources),
+    ...ownStateRoutes(store, sources.own),
     ...globalInsightRoutes(sources),
     ...tokenRoutes(sources.tokens),
     ...serviceInsightRoutes(store),

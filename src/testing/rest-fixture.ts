@@ -124,6 +124,7 @@ export async function createRestFixture(options: RestFixtureOptions = {}): Promi
       },
       ...options.inspect,
     },
+    own: { certificates: () => [], signingKeys: async () => [] },
     rehearsals: { test: async () => undefined, ...options.rehearsals },
     certificates: {
       view(mesh, dataplane, insight) {

@@ -34,8 +34,8 @@ describe('checkApiServer', () => {
   });
 
   it.each([
-    ['v1.28.9', 'fail'],
-    ['v1.29.0', 'ok'],
+    ['v1.29.9', 'fail'],
+    ['v1.30.0', 'ok'],
     ['v1.33.1-gke.100', 'ok'],
     ['v2.0.0', 'ok'],
     ['unknown', 'warn'],

@@ -1,5 +1,6 @@
 /** The API server, and clocks. Pure. */
 
+import { OLDEST_KUBERNETES } from '../../k8s/api/oldest-version.ts';
 import { spanText } from '../../lib/expiry-threshold.ts';
 import { type Fact, factValue, whyUnknown } from './fact.ts';
 import { type Finding, finding, nameSome, ok, skip } from './finding.ts';
@@ -28,8 +29,7 @@ export interface NodeClock {
   readonly renewedAt: number;
 }
 
-/** Native sidecars are on by default from here. */
-const OLDEST_MINOR = 29;
+const OLDEST_MINOR = Number(OLDEST_KUBERNETES.split('.')[1]);
 const SKEW_WARN_MS = 5000;
 const SKEW_FAIL_MS = 60_000;
 const NODE_AHEAD_WARN_MS = 2000;
@@ -60,8 +60,8 @@ function checkVersion(version: string): Finding {
   const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
   if (major === undefined) return finding('kubernetes-version', 'warn', `the version "${version}" can't be read`);
   if (Number(major) > 1 || Number(minor) >= OLDEST_MINOR) return ok('kubernetes-version', version);
-  return finding('kubernetes-version', 'fail', `${version} has no native sidecars`, {
-    hint: `use Kubernetes 1.${OLDEST_MINOR} or later`,
+  return finding('kubernetes-version', 'fail', `${version} is older than what Weft needs`, {
+    hint: `use Kubernetes ${OLDEST_KUBERNETES} or later`,
   });
 }
 

@@ -1,3 +1,5 @@
+import { OLDEST_KUBERNETES } from '../../k8s/api/oldest-version.ts';
+
 /** Every check by its stable id: `docs/reference/checks.md` is printed from here, and each failure links there. */
 
 export const GROUPS = {
@@ -32,8 +34,8 @@ export const CHECKS = {
   },
   'kubernetes-version': {
     group: 'kubernetes',
-    about: 'The API server is 1.29 or later.',
-    bad: 'Sidecars are injected as native sidecars (init containers that stay), which older versions do not know.',
+    about: `The API server is ${OLDEST_KUBERNETES} or later.`,
+    bad: 'Sidecars are injected as native sidecars (init containers that stay) with a `sleep` in a preStop hook; older versions do not know one or the other.',
   },
   clock: {
     group: 'clocks',
@@ -55,6 +57,17 @@ export const CHECKS = {
     group: 'api',
     about: 'The control plane has the version of this program.',
     bad: 'Commands may not know what the other side can do.',
+  },
+  'own-certificates': {
+    group: 'api',
+    about:
+      'Universal: every certificate of the control plane itself (ports, Envoy admin) has more than `--ca-expires-in` left (the smaller of 10 % of its life and 30 days when not given).',
+    bad: "Proxies and people can't connect when it ends. Those that the control plane made it renews by itself, those of files when the files change.",
+  },
+  'signing-keys': {
+    group: 'api',
+    about: 'Universal: a key is there for every kind of token that the control plane issues, and for each mesh.',
+    bad: 'No new proxy of that mesh, or no person, gets a token; a key was deleted.',
   },
   'caller-rights': {
     group: 'rights',
@@ -178,6 +191,12 @@ export const CHECKS = {
     about:
       'Every connected proxy of a mesh with mTLS has a valid leaf with more than `--leaf-expires-in` left (15 % of its life when not given).',
     bad: 'Leaves are renewed with 20 to 30 % of their life left. Later means that renewal does not work.',
+  },
+  'leaves-renewed': {
+    group: 'proxies',
+    about:
+      'No certificate is overdue: renewed within a tenth of its life after its renewal point. A warning, since it comes before `leaves-valid` fails.',
+    bad: 'Renewal is late: the issuer is slow or refuses, or many certificates wait. `weft certs show` has the reason.',
   },
   'backend-ready': {
     group: 'cas',

@@ -11,6 +11,7 @@ import { ask } from './ask.ts';
 import { type MeshEntry, mtlsMeshesOf } from './backends.ts';
 import type { BackendReport } from './cas.ts';
 import { factValue, known } from './fact.ts';
+import type { OwnStateReport } from './own-state.ts';
 import type { ProxyState } from './proxies.ts';
 import type { UniversalFacts } from './universal-facts.ts';
 
@@ -37,11 +38,16 @@ export async function gatherUniversal(options: UniversalOptions): Promise<Univer
   const now = Number.isNaN(serverTime) ? io.now() : serverTime;
   const head = { url: client.url, index, clock, version: options.version, now };
   if (found === undefined) return { ...head, plane: undefined };
-  const [meshes, proxies] = await Promise.all([ask(listMeshes(client, io)), ask(listProxies(client, io))]);
+  const [own, meshes, proxies] = await Promise.all([
+    ask(readOwnState(client)),
+    ask(listMeshes(client, io)),
+    ask(listProxies(client, io)),
+  ]);
   const entries = factValue(meshes) ?? [];
   return {
     ...head,
     plane: {
+      own: { own, threshold: caThreshold, now },
       proxies: {
         proxies,
         mtlsMeshes: mtlsMeshesOf(entries),
@@ -60,6 +66,19 @@ export async function gatherUniversal(options: UniversalOptions): Promise<Univer
           })),
       ),
     },
+  };
+}
+
+async function readOwnState(client: ApiClient): Promise<OwnStateReport> {
+  const doing = 'ask for its own certificates';
+  const state = await fetchJson(client, { method: 'GET', path: ['_control-plane'], doing });
+  return {
+    certificates: asList(state['certificates']).map((one) => ({
+      name: asText(one['name']),
+      notBefore: Date.parse(asText(one['notBefore'])),
+      notAfter: Date.parse(asText(one['notAfter'])),
+    })),
+    signingKeys: asList(state['signingKeys']) as readonly unknown[] as OwnStateReport['signingKeys'],
   };
 }
 

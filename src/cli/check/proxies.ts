@@ -1,5 +1,6 @@
 /** Proxies and their certificates, out of DataplaneInsights. Pure; the same for Kubernetes and Universal. */
 
+import { certificateState } from '../../identity/certificate-state.ts';
 import { ageOf, type Life, spanText, type Threshold } from '../../lib/expiry-threshold.ts';
 import type { DataplaneInsightSpec } from '../../resources/kinds/dataplane-insight.ts';
 import { type Fact, factValue, whyUnknown } from './fact.ts';
@@ -32,6 +33,7 @@ export function checkProxies(facts: ProxyFacts): Finding[] {
     checkAccepted(online, facts),
     checkIssuance(proxies, facts),
     checkLeaves(online, facts),
+    checkRenewals(online, facts),
   ];
 }
 
@@ -131,4 +133,18 @@ function leafOf({ insight }: ProxyState): Life | undefined {
   if (Number.isNaN(notAfter)) return undefined;
   const from = Date.parse(insight?.weft?.certificate?.notBefore ?? insight?.mTLS?.lastCertificateRegeneration ?? '');
   return { notBefore: Number.isNaN(from) ? notAfter : from, notAfter };
+}
+
+function checkRenewals(online: readonly ProxyState[], { now, mtlsMeshes, inspect }: ProxyFacts): Finding {
+  const secured = online.filter(({ mesh }) => mtlsMeshes.has(mesh));
+  const overdue = secured.filter((proxy) => {
+    const renewAt = Date.parse(proxy.insight?.weft?.certificate?.renewAt ?? '');
+    const life = leafOf(proxy);
+    if (life === undefined || Number.isNaN(renewAt)) return false;
+    const issuedAt = Date.parse(proxy.insight?.mTLS?.lastCertificateRegeneration ?? '') || life.notBefore;
+    return certificateState({ issuedAt, renewAt, notAfter: life.notAfter }, now) === 'overdue';
+  });
+  if (overdue.length === 0) return ok('leaves-renewed', 'no renewal is overdue');
+  const message = `${overdue.length} of ${secured.length} should have been renewed by now: ${names(overdue)}`;
+  return finding('leaves-renewed', 'warn', message, { hint: `${inspect} -o yaml   # weft.issuanceFailure` });
 }

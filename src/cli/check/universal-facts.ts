@@ -2,6 +2,7 @@ import { type ClockReading, checkClock } from './api-server.ts';
 import { type BackendFacts, checkBackends } from './cas.ts';
 import { type Fact, factValue, whyUnknown } from './fact.ts';
 import { type Finding, finding, ok } from './finding.ts';
+import { checkOwnState, type OwnStateFacts } from './own-state.ts';
 import { checkProxies, type ProxyFacts } from './proxies.ts';
 
 /** All that was gathered of a control plane through its REST API. */
@@ -14,7 +15,9 @@ export interface UniversalFacts {
   /** Epoch ms by the control plane's clock, by this machine's when that could not be read. */
   readonly now: number;
   /** `undefined`: the API does not answer, so nothing else was asked. */
-  readonly plane: { readonly proxies: ProxyFacts; readonly backends: readonly BackendFacts[] } | undefined;
+  readonly plane:
+    | { readonly own: OwnStateFacts; readonly proxies: ProxyFacts; readonly backends: readonly BackendFacts[] }
+    | undefined;
 }
 
 /** Every finding about a control plane. Pure. */
@@ -36,6 +39,7 @@ export function checkUniversal(facts: UniversalFacts): Finding[] {
           hint: `weft version -a   # use weft ${version}, or upgrade the control plane`,
         }),
     checkClock(facts.clock),
+    ...checkOwnState(plane.own),
     ...checkProxies(plane.proxies),
     ...plane.backends.flatMap(checkBackends),
   ];

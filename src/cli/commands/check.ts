@@ -46,7 +46,7 @@ export async function run(invocation: Invocation): Promise<void> {
 }
 
 function isGood({ outcome }: CheckReport, invocation: Invocation): boolean {
-  return outcome === 'ok' || (outcome === 'warn' && textOption(invocation, 'failOn') !== 'warn');
+  return outcome === 'ok' || (outcome === 'warn' && !textOption(invocation, 'failOn')?.startsWith('warn'));
 }
 
 /** The first thing that is not good, for the person who waits. */
@@ -58,10 +58,11 @@ function waitingFor({ checks }: CheckReport): string {
 /** Reads flags and credentials once; each call of what comes back gathers and judges anew. Throws `usage` and `unchecked`. */
 async function prepare(invocation: Invocation): Promise<() => Promise<CheckReport>> {
   const { io } = invocation;
+  const every = thresholdOption(invocation, 'expiresIn', 'expires-in');
   const thresholds = {
     version: VERSION,
-    leafThreshold: thresholdOption(invocation, 'leafExpiresIn', 'leaf-expires-in') ?? LEAF_THRESHOLD,
-    caThreshold: thresholdOption(invocation, 'caExpiresIn', 'ca-expires-in') ?? CA_THRESHOLD,
+    leafThreshold: thresholdOption(invocation, 'leafExpiresIn', 'leaf-expires-in') ?? every ?? LEAF_THRESHOLD,
+    caThreshold: thresholdOption(invocation, 'caExpiresIn', 'ca-expires-in') ?? every ?? CA_THRESHOLD,
   };
   if ((await environmentOf(invocation)) === 'universal') {
     const client = await openClient(invocation).catch((error: unknown) => {
