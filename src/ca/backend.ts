@@ -111,13 +111,20 @@ export class CaError extends Error {
   readonly reason: string;
   /** Something to paste that mends it: a manifest or a command. */
   readonly fix: string | undefined;
-  constructor(code: CaErrorCode, message: string, options: { cause?: unknown; reason?: string; fix?: string } = {}) {
+  /** The field of `conf` it is about, such as `caCert`; absent: none in particular. */
+  readonly field: string | undefined;
+  constructor(
+    code: CaErrorCode,
+    message: string,
+    options: { cause?: unknown; reason?: string; fix?: string; field?: string } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'CaError';
     this.code = code;
     this.reason =
       options.reason ?? code.replace(/(^|-)([a-z])/g, (_all, _dash, letter: string) => letter.toUpperCase());
     this.fix = options.fix;
+    this.field = options.field;
   }
 }
 

@@ -76,8 +76,12 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       steps.push({ name, ok: false, ms: ms(), message });
-      const fix = error instanceof CaError ? error.fix : undefined;
-      findings.push({ field: path, message: `${DOING[name]}: ${message}`, ...(fix === undefined ? {} : { fix }) });
+      const { fix, field = '' } = error instanceof CaError ? error : { fix: undefined };
+      findings.push({
+        field: field === '' ? path : `${path}.${field}`,
+        message: `${DOING[name]}: ${message}`,
+        ...(fix === undefined ? {} : { fix }),
+      });
       return undefined;
     }
   }

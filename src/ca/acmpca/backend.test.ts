@@ -261,6 +261,7 @@ describe('acmpca', () => {
     const stranger = open({ caCert: { inlineString: (await createTestCa()).pem } });
     await expect(stranger.sign(createRequest('default'), signal)).rejects.toMatchObject({
       reason: 'CaCertificateWrong',
+      field: 'caCert',
       fix: expect.stringContaining('get-certificate-authority-certificate'),
     });
     expect(fake.paid).toBe(0);
@@ -278,6 +279,17 @@ describe('acmpca', () => {
     const { paid } = fake;
     await expect(pinned.sign(createRequest('default'), signal)).rejects.toMatchObject({ reason: 'CaCertificateWrong' });
     expect(fake.paid).toBe(paid);
+  });
+
+  it('finds before anything is paid what the CA would not do', async () => {
+    const wanted = { ...config(), leafLifetimeMs: 30 * DAY };
+    const rehearse = () => acmPcaCa.rehearse!(wanted, 'mtls.backends[0].conf', deps, signal);
+    expect(await rehearse()).toEqual([]);
+    fake.usageMode = 'SHORT_LIVED_CERTIFICATE';
+    expect(await rehearse()).toMatchObject([{ field: 'mtls.backends[0].dpCert.rotation.expiration' }]);
+    fake.status = 'DISABLED';
+    await expect(rehearse()).rejects.toMatchObject({ field: 'arn', reason: 'CaNotActive' });
+    expect(fake.paid).toBe(0);
   });
 
   it('refuses credentials that cannot be loaded, and takes those that are there later', async () => {

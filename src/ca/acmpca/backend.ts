@@ -26,11 +26,12 @@ import {
 } from '../backend.ts';
 import { caCertViolations } from '../ca-certificate.ts';
 import { renderNames } from '../leaf-names.ts';
-import { type AcmPcaApi, createAcmPcaApi } from './api.ts';
+import { createAcmPcaApi } from './api.ts';
 import { type IssuedPem, joinPem } from './authority.ts';
 import { type AcmPcaConf, readAcmPcaConf, secretsOf } from './conf.ts';
 import { credentialSource, loadCredential } from './credentials.ts';
 import { type KnownAuthority, lookAtAuthority } from './known-authority.ts';
+import { lifetimeFindings } from './lifetime-findings.ts';
 import type { Order } from './order.ts';
 import { createOrders, type KeptOrder } from './orders.ts';
 import { authorityEnds, callProblem, isFinal, isThrottling, pendingProblem, type Subject } from './problem.ts';
@@ -76,6 +77,17 @@ export const acmPcaCa: CaBackendKind = {
     return { trustAnchors: () => Promise.reject(error), sign: () => Promise.reject(error) };
   },
 
+  async rehearse(config, path, deps, signal) {
+    const conf = readAcmPcaConf(config.conf, 'conf', [], deps.egress);
+    if (conf === undefined) return [];
+    const { client, ...connection } = connect(config, conf, deps);
+    try {
+      return lifetimeFindings(await lookAtAuthority({ ...connection, signal }), config, path, deps.now());
+    } finally {
+      await client.close();
+    }
+  },
+
   usage: (_config, use) => usageLines(use, ISSUES_PER_SECOND),
 };
 
@@ -85,6 +97,15 @@ const LOOK_TIMEOUT_MS = 20_000;
 /** Between two questions whether a certificate is there. */
 const POLL = { baseMs: 100, maxMs: 2000, jitter: 0.3 };
 
+/** What it takes to ask AWS. */
+function connect(config: BackendConfig, conf: AcmPcaConf, deps: CaDependencies) {
+  const subject: Subject = { mesh: config.mesh, backend: config.name, arn: conf.arn };
+  const client = deps.egress.createClient({ connections: CONCURRENCY });
+  const credentials = credentialSource(conf, config, deps);
+  const api = createAcmPcaApi({ arn: conf.arn, endpoint: conf.endpoint, client, credentials, now: deps.now });
+  return { api, subject, client, conf, config, deps };
+}
+
 function openBackend(
   config: BackendConfig,
   conf: AcmPcaConf,
@@ -92,15 +113,8 @@ function openBackend(
   clock: Clock,
   random: () => number,
 ): CaBackend {
-  const subject: Subject = { mesh: config.mesh, backend: config.name, arn: conf.arn };
-  const client = deps.egress.createClient({ connections: CONCURRENCY });
-  const api: AcmPcaApi = createAcmPcaApi({
-    arn: conf.arn,
-    endpoint: conf.endpoint,
-    client,
-    credentials: credentialSource(conf, config, deps),
-    now: deps.now,
-  });
+  const { client, ...connection } = connect(config, conf, deps);
+  const { api, subject } = connection;
   const fetching = createTurns({ perSecond: FETCHES_PER_SECOND, clock, random });
   const orders = createOrders({ config, records: deps.pending, clock });
   const closing = new AbortController();
@@ -110,11 +124,7 @@ function openBackend(
   /** Asks AWS about the CA, once for all who want to know at the moment. */
   function look(): Promise<KnownAuthority> {
     looking ??= lookAtAuthority({
-      api,
-      conf,
-      subject,
-      config,
-      deps,
+      ...connection,
       signal: AbortSignal.any([closing.signal, AbortSignal.timeout(LOOK_TIMEOUT_MS)]),
     })
       .then((authority) => {

@@ -39,6 +39,7 @@ async function loadCredentials(
     if (problem === undefined) return value;
     throw new CaError('not-configured', `conf.auth.awsCredentials.${name} ${problem}`, {
       reason: 'CredentialsMissing',
+      field: `auth.awsCredentials.${name}`,
     });
   };
   return { accessKeyId: await load('accessKey'), secretAccessKey: await load('accessKeySecret') };

@@ -63,6 +63,10 @@ async function loadGiven({ conf, subject, config, deps }: Parameters<typeof look
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'cannot be read';
     const where = `backend "${subject.backend}" of mesh ${subject.mesh}: conf.caCert`;
-    throw new CaError('not-configured', `${where} ${reason}`, { reason: 'CaCertificateInvalid', cause: error });
+    throw new CaError('not-configured', `${where} ${reason}`, {
+      reason: 'CaCertificateInvalid',
+      field: 'caCert',
+      cause: error,
+    });
   }
 }

@@ -16,19 +16,26 @@ interface Remedy {
   readonly reason: string;
   readonly sentence: string;
   readonly fix?: string;
+  /** Of `conf`. */
+  readonly field?: string;
 }
 
 /** A call that failed, `doing` such as `issue a certificate`. What is a `CaError` already gets the subject. */
 export function callProblem(subject: Subject, error: unknown, doing: string): unknown {
   const where = `backend "${subject.backend}" of mesh ${subject.mesh}: ${doing}`;
   if (error instanceof AwsError) {
-    const { code, reason, sentence, fix } = remedyFor(subject, error);
+    const { code, sentence, ...rest } = remedyFor(subject, error);
     const said = error.message === '' ? '' : ` (${error.type}: ${error.message})`;
-    return new CaError(code, `${where}: ${sentence}${said}`, { reason, cause: error, ...(fix && { fix }) });
+    return new CaError(code, `${where}: ${sentence}${said}`, { ...rest, cause: error });
   }
   if (!(error instanceof CaError)) return error;
-  const { code, reason, message, fix } = error;
-  return new CaError(code, `${where}: ${message}`, { reason, cause: error, ...(fix && { fix }) });
+  const { code, reason, message, fix, field } = error;
+  return new CaError(code, `${where}: ${message}`, {
+    reason,
+    cause: error,
+    ...(fix !== undefined && { fix }),
+    ...(field !== undefined && { field }),
+  });
 }
 
 /** True when AWS wants fewer calls. Source: AWS SDKs, "retry behavior", throttling errors. */
@@ -55,6 +62,7 @@ function remedyFor(subject: Subject, error: AwsError): Remedy {
       return {
         code: 'forbidden',
         reason: 'AccessDenied',
+        field: 'auth',
         sentence: 'AWS does not allow that to these credentials; give them the IAM policy below',
         fix: iamPolicy(subject),
       };
@@ -63,6 +71,7 @@ function remedyFor(subject: Subject, error: AwsError): Remedy {
       return {
         code: 'forbidden',
         reason: 'CredentialsExpired',
+        field: 'auth',
         sentence:
           'the credentials have expired; give new ones (conf.auth.awsCredentials, or the role of the control plane)',
       };
@@ -73,6 +82,7 @@ function remedyFor(subject: Subject, error: AwsError): Remedy {
       return {
         code: 'forbidden',
         reason: 'CredentialsUnknown',
+        field: 'auth',
         sentence:
           'AWS does not know the access key; correct conf.auth.awsCredentials.accessKey, or the role of the control plane',
       };
@@ -86,6 +96,7 @@ function remedyFor(subject: Subject, error: AwsError): Remedy {
       return {
         code: 'not-configured',
         reason: 'CaNotFound',
+        field: 'arn',
         sentence: `there is no such CA in ${region}; take the ARN of one that is there, or share that of another account with AWS RAM`,
         fix: `aws acm-pca list-certificate-authorities --region ${region}\n`,
       };
@@ -99,6 +110,7 @@ function remedyFor(subject: Subject, error: AwsError): Remedy {
       return {
         code: 'not-configured',
         reason: 'CaNotActive',
+        field: 'arn',
         sentence: 'the CA does not sign in the state it is in; see what state that is',
         fix: `aws acm-pca describe-certificate-authority --region ${region} --certificate-authority-arn ${subject.arn.text}\n`,
       };
@@ -106,6 +118,7 @@ function remedyFor(subject: Subject, error: AwsError): Remedy {
       return {
         code: 'denied',
         reason: 'QuotaReached',
+        field: 'arn',
         sentence:
           'the CA has given all certificates its quota allows; have the quota raised (Service Quotas, "AWS Private CA"), or add a backend with another CA and change to it',
       };
@@ -137,6 +150,7 @@ function remedyFor(subject: Subject, error: AwsError): Remedy {
         : {
             code: 'invalid-answer',
             reason: 'InvalidAnswer',
+            field: 'endpoint',
             sentence: `what answers (status ${error.status}) is not AWS Private CA; correct conf.endpoint, or what stands in between`,
           };
     default:
@@ -157,6 +171,7 @@ function signatureRemedy({ message }: AwsError): Remedy {
   return {
     code: 'forbidden',
     reason: 'SecretKeyWrong',
+    field: 'auth',
     sentence: 'the secret key does not belong to the access key; correct conf.auth.awsCredentials.accessKeySecret',
   };
 }
@@ -171,7 +186,11 @@ export function statusProblem(subject: Subject, status: string): CaError {
   return new CaError(
     'not-configured',
     `backend "${subject.backend}" of mesh ${subject.mesh}: the CA ${text} ${sentence}`,
-    { reason: 'CaNotActive', fix: `aws acm-pca ${command} --region ${region} --certificate-authority-arn ${text}\n` },
+    {
+      reason: 'CaNotActive',
+      field: 'arn',
+      fix: `aws acm-pca ${command} --region ${region} --certificate-authority-arn ${text}\n`,
+    },
   );
 }
 
@@ -198,6 +217,7 @@ export function wrongBundle(subject: Subject): CaError {
     `backend "${subject.backend}" of mesh ${subject.mesh}: conf.caCert has no certificate that is above the CA; give the CA's own root, as the command below prints it, or leave caCert out`,
     {
       reason: 'CaCertificateWrong',
+      field: 'caCert',
       fix: `aws acm-pca get-certificate-authority-certificate --region ${region} --certificate-authority-arn ${text} --output text\n`,
     },
   );
@@ -208,7 +228,7 @@ export function unusableKey(subject: Subject, keyAlgorithm: string): CaError {
   return new CaError(
     'not-configured',
     `backend "${subject.backend}" of mesh ${subject.mesh}: the CA has a key of ${keyAlgorithm}, whose signatures Envoy cannot check; use a CA with an RSA or a NIST curve key`,
-    { reason: 'UnusableKey' },
+    { reason: 'UnusableKey', field: 'arn' },
   );
 }
 
@@ -216,7 +236,7 @@ export function authorityEnds(subject: Subject, notAfter: number): CaError {
   return new CaError(
     'not-configured',
     `backend "${subject.backend}" of mesh ${subject.mesh}: the CA ends at ${new Date(notAfter).toISOString()}, too soon for another leaf; renew its certificate, or change to another CA`,
-    { reason: 'CaEnds' },
+    { reason: 'CaEnds', field: 'arn' },
   );
 }
 

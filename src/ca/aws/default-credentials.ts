@@ -19,7 +19,7 @@ export function createDefaultCredentials(region: string): AwsCredentialSource {
       throw new CaError(
         'not-configured',
         'no AWS credentials were found (environment, web identity, container, shared files, instance metadata); give the control plane a role, or credentials in conf.auth',
-        { reason: 'AwsCredentialsMissing', cause },
+        { reason: 'AwsCredentialsMissing', field: 'auth', cause },
       );
     }
   };
