@@ -55,7 +55,7 @@ export async function learnAnchors(
 }
 
 /** The key that a chain is for: the issuer's, where it made one, else `own`. Throws `CaError` `invalid-answer` when the issuer's cannot be used. */
-export function keyOf(chain: Chain, own: KeyPair): KeyPair {
+export function keyOf<Own>(chain: Chain, own: Own): Own | KeyPair {
   if (chain.privateKeyPem === undefined) return own;
   try {
     return parsePrivateKey(chain.privateKeyPem);

@@ -1,0 +1,52 @@
+import { derBitString, derBoolean, derNull, derOctetString, derOid, derSequence, derValue } from './der.ts';
+
+/**
+ * The one PKCS#10 request that a launcher makes (RFC 2986), written straight as DER: byte for byte what `createCsr` makes of the same input, but for
+ * the signature, without the X.509 library, which costs more memory than the whole launcher has (docs/decisions/0024-keys-beside-the-proxy.md).
+ */
+export interface RequestFields {
+  /** DER SubjectPublicKeyInfo. */
+  readonly publicKey: Uint8Array;
+  readonly keyType: 'ec-p256' | 'rsa-2048';
+  /** ASCII, in order, at least one. */
+  readonly uriSans: readonly string[];
+  readonly dnsNames: readonly string[];
+  /** '': the subject is empty. */
+  readonly commonName: string;
+}
+
+const VERSION_1 = Buffer.from([0x02, 0x01, 0x00]);
+/** Source: RFC 5758, 3.2 (no parameters) and RFC 4055, 5 (NULL). */
+const SIGNATURES = {
+  'ec-p256': derSequence(derOid('1.2.840.10045.4.3.2')),
+  'rsa-2048': derSequence(derOid('1.2.840.113549.1.1.11'), derNull),
+} as const;
+
+/** DER of the request. `sign` makes the signature over the given bytes, with SHA-256: DER for ECDSA, PKCS#1 1.5 for RSA. */
+export function buildRequest(fields: RequestFields, sign: (body: Buffer) => Uint8Array): Buffer {
+  const body = derSequence(VERSION_1, subject(fields.commonName), fields.publicKey, attributes(fields));
+  return derSequence(body, SIGNATURES[fields.keyType], derBitString(sign(body)));
+}
+
+/** One name, as UTF8String unless PrintableString can hold it (RFC 5280, 4.1.2.4). */
+function subject(commonName: string): Buffer {
+  if (commonName === '') return derSequence();
+  const tag = /^[A-Za-z0-9 '()+,./:=?-]*$/.test(commonName) ? 0x13 : 0x0c;
+  const attribute = derSequence(derOid('2.5.4.3'), derValue(tag, Buffer.from(commonName, 'utf8')));
+  return derSequence(derValue(0x31, attribute));
+}
+
+/** The extension request of PKCS#9 with the SAN extension in it; critical when the subject is empty (RFC 5280, 4.2.1.6). */
+function attributes({ uriSans, dnsNames, commonName }: RequestFields): Buffer {
+  const names = [
+    ...uriSans.map((uri) => derValue(0x86, Buffer.from(uri, 'latin1'))),
+    ...dnsNames.map((name) => derValue(0x82, Buffer.from(name, 'latin1'))),
+  ];
+  const subjectAltName = derSequence(
+    derOid('2.5.29.17'),
+    ...(commonName === '' ? [derBoolean(true)] : []),
+    derOctetString(derSequence(...names)),
+  );
+  const extensions = derValue(0x31, derSequence(subjectAltName));
+  return derValue(0xa0, derSequence(derOid('1.2.840.113549.1.9.14'), extensions));
+}
