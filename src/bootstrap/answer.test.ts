@@ -88,6 +88,17 @@ describe('answerBootstrap', () => {
     expect(document.node.metadata['dataplane.admin.port']).toBe('9999');
   });
 
+  it('points Envoy at the socket of a launcher that makes keys, and the launcher at itself', async () => {
+    const request = { keySocketPath: '/tmp/x/keys.sock' };
+    const document = await bootstrapOf(request);
+    expect(document.node.metadata['weft.keys']).toBe('proxy');
+    const keys = document.static_resources.clusters.find((one: { name: string }) => one.name === 'weft_keys');
+    expect(JSON.stringify(keys)).toContain('"pipe":{"path":"/tmp/x/keys.sock"}');
+    expect(JSON.parse((await ask(request)).body).proxyKeys).toEqual({ host: 'localhost', port: 5678, caPem: 'CA PEM' });
+    expect(JSON.parse((await ask({})).body)).not.toHaveProperty('proxyKeys');
+    expect((await bootstrapOf({})).node.metadata).not.toHaveProperty('weft.keys');
+  });
+
   it('speaks delta to those that ask for it', async () => {
     expect((await bootstrapOf({})).dynamic_resources.ads_config.api_type).toBe('GRPC');
     expect((await bootstrapOf({ features: ['feature-delta-grpc'] })).dynamic_resources.ads_config.api_type).toBe(

@@ -41,6 +41,14 @@ export interface BootstrapAnswer {
   readonly body: string;
 }
 
+/** Ours, in the answer to a launcher that makes keys: where it asks for certificates, which is where its Envoy opens its xDS stream. */
+export interface ProxyKeysAddress {
+  readonly host: string;
+  readonly port: number;
+  /** PEM it verifies the control plane with. */
+  readonly caPem: string;
+}
+
 /** Ours: the proxy's token file rotates, as projected ServiceAccount tokens do, so Envoy must read it at every connection. */
 const RELOADS_TOKEN = 'feature-reloadable-token';
 
@@ -86,6 +94,8 @@ export async function answerBootstrap(
   const found = await findDataplane(request, deps);
   if ('contentType' in found) return found;
   const { networking } = found.spec;
+  const xdsHost = settings.xdsHost || call.host;
+  const caPem = request.caCert || deps.caPem;
   const bootstrap = JSON.stringify(
     buildBootstrap({
       request: { ...request, proxyType },
@@ -96,10 +106,10 @@ export async function answerBootstrap(
         request.operatingSystem === 'windows' && settings.adminAccessLogPath === '/dev/null'
           ? 'NUL'
           : settings.adminAccessLogPath,
-      xdsHost: settings.xdsHost || call.host,
+      xdsHost,
       xdsPort: settings.xdsPort,
       xdsConnectTimeoutMs: settings.xdsConnectTimeoutMs,
-      caPem: request.caCert || deps.caPem,
+      caPem,
       deltaXds: settings.forceDelta || (request.features?.includes('feature-delta-grpc') ?? false),
       reloadableTokens: settings.reloadableTokens || (request.features?.includes(RELOADS_TOKEN) ?? false),
       isBuiltinGateway: networking?.gateway?.type === 'BUILTIN',
@@ -115,6 +125,9 @@ export async function answerBootstrap(
         networking: { corefileTemplate: null, address: networking?.address ?? '' },
         metrics: { aggregate: [] },
       },
+      ...(request.keySocketPath === ''
+        ? {}
+        : { proxyKeys: { host: xdsHost, port: settings.xdsPort, caPem } satisfies ProxyKeysAddress }),
     }),
   };
 }

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { LAUNCHER_KEYS_CLUSTER } from '../envoy/names.ts';
 import type { BootstrapRequest } from './request.ts';
 
 /** Everything a bootstrap is made of besides the request. */
@@ -57,7 +58,11 @@ export function buildBootstrap(input: BootstrapInput): Record<string, unknown> {
           },
         },
       ],
-      clusters: [accessLogSink(input), ...(tokenFromFile ? [] : [adsCluster(input)])],
+      clusters: [
+        accessLogSink(input),
+        ...(request.keySocketPath === '' ? [] : [launcherKeys(input)]),
+        ...(tokenFromFile ? [] : [adsCluster(input)]),
+      ],
     },
     layered_runtime: {
       layers: [
@@ -107,6 +112,7 @@ function nodeMetadata(input: BootstrapInput): Record<string, unknown> {
     ['dataplane.readinessReporter.port', request.readinessPort === 0 ? '' : String(request.readinessPort)],
     ['dataplane.appProbeProxy.enabled', request.appProbeProxyDisabled ? 'true' : ''],
     ['dataplane.proxyType', request.proxyType],
+    ['weft.keys', request.keySocketPath === '' ? '' : 'proxy'],
   ];
   const dynamic =
     Object.keys(request.dynamicMetadata ?? {}).length > 0 ? { dynamicMetadata: request.dynamicMetadata } : {};
@@ -242,6 +248,19 @@ function accessLogSink(input: BootstrapInput): Record<string, unknown> {
       endpoints: [
         { lb_endpoints: [{ endpoint: { address: { pipe: { path: accessLogSocket(workdir, name, mesh) } } } }] },
       ],
+    },
+  };
+}
+
+/** The unix socket where the launcher gives Envoy its certificate; see `envoy/tls.ts`. */
+function launcherKeys(input: BootstrapInput): Record<string, unknown> {
+  return {
+    name: LAUNCHER_KEYS_CLUSTER,
+    type: 'STATIC',
+    connect_timeout: seconds(input.xdsConnectTimeoutMs),
+    load_assignment: {
+      cluster_name: LAUNCHER_KEYS_CLUSTER,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: input.request.keySocketPath } } } }] }],
     },
   };
 }

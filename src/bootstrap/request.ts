@@ -33,9 +33,11 @@ const schema = z.object({
   ipv6Enabled: z.boolean().default(false),
   /** Ours: a unix socket for Envoy's admin API, so that no port of the machine is taken for it. */
   adminSocketPath: text,
+  /** Ours: the proxy's key is made beside it, and Envoy gets it from this unix socket. */
+  keySocketPath: text,
 });
 
-/** Body of `POST /bootstrap`. Source: Kuma 2.11 `pkg/xds/bootstrap/types`; `adminSocketPath` is Weft's. */
+/** Body of `POST /bootstrap`. Source: Kuma 2.11 `pkg/xds/bootstrap/types`; `adminSocketPath` and `keySocketPath` are Weft's. */
 export type BootstrapRequest = Readonly<z.infer<typeof schema>>;
 
 /** The request, or why it can't be read. Unknown fields are ignored: newer launchers send more. */

@@ -41,6 +41,9 @@ export function outboundRouteName(service: string): string {
   return `outbound:${service}`;
 }
 
+/** Where an Envoy under `weft dp run` gets its own certificate from: a unix socket of the launcher. In the bootstrap, since Envoy needs it before anything else. */
+export const LAUNCHER_KEYS_CLUSTER = 'weft_keys';
+
 export function identitySecretName(mesh: string): string {
   return `identity_cert:secret:${mesh}`;
 }

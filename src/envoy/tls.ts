@@ -1,7 +1,11 @@
 /** TLS contexts and secrets of mesh mTLS. Source: compatibility reference 2.2; Kuma 2.11 `pkg/xds/envoy/tls/v3`. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { TransportSocketSchema } from '@weft/protos/envoy/config/core/v3/base_pb.js';
-import { ApiVersion } from '@weft/protos/envoy/config/core/v3/config_source_pb.js';
+import {
+  ApiConfigSource_ApiType,
+  ApiVersion,
+  type ConfigSourceSchema,
+} from '@weft/protos/envoy/config/core/v3/config_source_pb.js';
 import {
   SubjectAltNameMatcher_SanType as SanType,
   type SubjectAltNameMatcherSchema,
@@ -17,10 +21,19 @@ import {
 } from '@weft/protos/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import { seconds } from './duration.ts';
 import { encode, packAny } from './encode.ts';
-import { identitySecretName, trustBundleSecretName } from './names.ts';
+import { identitySecretName, LAUNCHER_KEYS_CLUSTER, trustBundleSecretName } from './names.ts';
 
 export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>;
 type SanMatcher = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
+
+/** Where a proxy gets its own certificate and key from: the control plane, over ADS, or its launcher, which made the key (docs/decisions/0024). */
+export type IdentitySource = 'ads' | 'launcher';
+
+/** A mesh, as one of its proxies sees it. */
+export interface MeshIdentity {
+  readonly name: string;
+  readonly identityFrom: IdentitySource;
+}
 
 /** Says "this is mesh mTLS", so that an inbound can tell it from the application's own TLS. */
 export const MESH_ALPN = 'kuma';
@@ -28,13 +41,13 @@ export const MESH_ALPN = 'kuma';
 export const ADMIN_CLIENT_SAN = 'kuma-cp';
 
 /** Server side of an inbound: a client certificate of this mesh is required. */
-export function meshServerTls(mesh: string): TransportSocketInit {
+export function meshServerTls(mesh: MeshIdentity): TransportSocketInit {
   return {
     name: 'envoy.transport_sockets.tls',
     configType: {
       case: 'typedConfig',
       value: packAny(DownstreamTlsContextSchema, {
-        commonTlsContext: meshTlsContext(mesh, [uriPrefix(`spiffe://${mesh}/`)]),
+        commonTlsContext: meshTlsContext(mesh, [uriPrefix(`spiffe://${mesh.name}/`)]),
         requireClientCertificate: true,
       }),
     },
@@ -42,11 +55,11 @@ export function meshServerTls(mesh: string): TransportSocketInit {
 }
 
 /** Client side towards a destination: its certificate must be one of these `services`; none: of any service of the mesh. */
-export function meshClientTls(mesh: string, services: readonly string[], sni: string): TransportSocketInit {
+export function meshClientTls(mesh: MeshIdentity, services: readonly string[], sni: string): TransportSocketInit {
   const matchers =
     services.length === 0
-      ? [uriPrefix(`spiffe://${mesh}/`)]
-      : services.map((service) => uriExact(`spiffe://${mesh}/${service}`));
+      ? [uriPrefix(`spiffe://${mesh.name}/`)]
+      : services.map((service) => uriExact(`spiffe://${mesh.name}/${service}`));
   return {
     name: 'envoy.transport_sockets.tls',
     configType: {
@@ -102,16 +115,16 @@ export function validationSecret(name: string, caPem: string): Uint8Array {
 }
 
 function meshTlsContext(
-  mesh: string,
+  mesh: MeshIdentity,
   matchTypedSubjectAltNames: readonly SanMatcher[],
 ): MessageInitShape<typeof CommonTlsContextSchema> {
   return {
-    tlsCertificateSdsSecretConfigs: [sdsOverAds(identitySecretName(mesh))],
+    tlsCertificateSdsSecretConfigs: [sds(identitySecretName(mesh.name), SECRET_SOURCES[mesh.identityFrom])],
     validationContextType: {
       case: 'combinedValidationContext',
       value: {
         defaultValidationContext: { matchTypedSubjectAltNames: [...matchTypedSubjectAltNames] },
-        validationContextSdsSecretConfig: sdsOverAds(trustBundleSecretName(mesh)),
+        validationContextSdsSecretConfig: sds(trustBundleSecretName(mesh.name), SECRET_SOURCES.ads),
       },
     },
   };
@@ -121,16 +134,31 @@ function meshTlsContext(
  * Waits for the secret as long as it takes. With Envoy's own 15 s a proxy without a certificate would say that it is ready, take connections and drop
  * each of them, and take the place of listeners that still work. Source: Envoy `core.v3.ConfigSource.initial_fetch_timeout`.
  */
-function sdsOverAds(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
+function sds(name: string, configSourceSpecifier: SecretSource): MessageInitShape<typeof SdsSecretConfigSchema> {
   return {
     name,
-    sdsConfig: {
-      resourceApiVersion: ApiVersion.V3,
-      configSourceSpecifier: { case: 'ads', value: {} },
-      initialFetchTimeout: seconds(0),
-    },
+    sdsConfig: { resourceApiVersion: ApiVersion.V3, configSourceSpecifier, initialFetchTimeout: seconds(0) },
   };
 }
+
+type SecretSource = NonNullable<MessageInitShape<typeof ConfigSourceSchema>['configSourceSpecifier']>;
+
+/** The launcher answers a request when it has something new, so Envoy waits for the answer and asks again at once. */
+const LAUNCHER_WAIT_S = 24 * 3600;
+
+const SECRET_SOURCES: Readonly<Record<IdentitySource, SecretSource>> = {
+  ads: { case: 'ads', value: {} },
+  launcher: {
+    case: 'apiConfigSource',
+    value: {
+      apiType: ApiConfigSource_ApiType.REST,
+      transportApiVersion: ApiVersion.V3,
+      clusterNames: [LAUNCHER_KEYS_CLUSTER],
+      refreshDelay: { nanos: 100_000_000 },
+      requestTimeout: seconds(LAUNCHER_WAIT_S),
+    },
+  },
+};
 
 function uriExact(value: string): SanMatcher {
   return { sanType: SanType.URI, matcher: exact(value) };

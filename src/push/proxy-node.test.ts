@@ -50,9 +50,14 @@ describe('parseProxyNode', () => {
         features: ['feature-tcp-accesslog-via-named-pipe'],
         workdir: '/tmp/web-1',
         ipv6Enabled: true,
+        identityFrom: 'ads',
         appProbeProxyEnabled: false,
       },
     });
+  });
+
+  it('reads where the proxy gets its certificate from', () => {
+    expect(parseProxyNode(node({ ...METADATA, 'weft.keys': 'proxy' })).metadata.identityFrom).toBe('launcher');
   });
 
   it.each([

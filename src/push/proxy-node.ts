@@ -43,6 +43,7 @@ export function parseProxyNode(node: NodeInfo): ProxyNode {
       workdir: text(meta['workdir']),
       // Proxies that say nothing are older than the key, and had IPv6.
       ipv6Enabled: [true, 'true', undefined].some((yes) => meta['ipv6Enabled'] === yes),
+      identityFrom: meta['weft.keys'] === 'proxy' ? 'launcher' : 'ads',
       appProbeProxyEnabled: meta['dataplane.appProbeProxy.enabled'] === 'true',
     },
   };

@@ -1,6 +1,6 @@
 import { DEFAULT_INTERNAL_CIDRS } from '../envoy/address.ts';
 import type { FilterInit } from '../envoy/filters.ts';
-import type { TransportSocketInit } from '../envoy/tls.ts';
+import type { IdentitySource, TransportSocketInit } from '../envoy/tls.ts';
 import type { Endpoint, MeshSnapshot, ServiceView } from '../mesh/snapshot.ts';
 import type { InboundPermissions } from '../policies/mesh-traffic-permission/rules.ts';
 import type { DataplaneInbound, DataplaneOutbound, DataplaneSpec } from '../resources/kinds/dataplane.ts';
@@ -18,7 +18,7 @@ import type { VipMemo } from './sidecar/vip-outbounds.ts';
  * Keys are parts of snapshots, by identity; the two kinds of text-keyed maps are bounded by use (`InternPool`) or size (`RecentMap`).
  */
 export interface GenerationMemos {
-  readonly features: WeakMap<Resource<MeshSpec>, MeshFeatures>;
+  readonly features: WeakMap<Resource<MeshSpec>, Readonly<Record<IdentitySource, MeshFeatures>>>;
   /** Whole resources that depend on nothing but what their key says. */
   readonly resources: InternPool<EncodedResource>;
   /** Resources made from one endpoint list. */

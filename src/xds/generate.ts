@@ -1,3 +1,4 @@
+import type { IdentitySource } from '../envoy/tls.ts';
 import type { MeshSnapshot, ServiceView } from '../mesh/snapshot.ts';
 import { type DataplaneSpec, isBuiltinGateway } from '../resources/kinds/dataplane.ts';
 import type { Resource } from '../resources/resource.ts';
@@ -32,6 +33,8 @@ export interface ProxyMetadata {
   readonly ipv6Enabled: boolean;
   /** The launcher serves the application's probes itself. Absent: no. */
   readonly appProbeProxyEnabled?: boolean;
+  /** Where it gets its own certificate from. Absent: over ADS. */
+  readonly identityFrom?: IdentitySource;
 }
 
 /** Server side of the Envoy admin listener: only a client with a certificate of this CA gets in. */
@@ -93,7 +96,7 @@ export function generateSidecar(
   const { dataplane, metadata } = proxy;
   const { memos } = cache;
   const shadow = options.shadow ?? false;
-  const mesh = meshFeatures(snapshot, memos);
+  const mesh = meshFeatures(snapshot, memos, metadata.identityFrom ?? 'ads');
   const permissions = snapshot.policies.get(PERMISSIONS) ?? memos.noPolicies;
   const clientTls = clientTlsOf(mesh, options.tlsReady);
   const known = memos.proxies.get(metadata);

@@ -1,3 +1,4 @@
+import type { IdentitySource } from '../envoy/tls.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import { enabledMtlsBackend, type MeshSpec } from '../resources/kinds/mesh.ts';
 import type { Resource } from '../resources/resource.ts';
@@ -12,11 +13,17 @@ export interface MeshFeatures {
   /** Outbounds by `kuma.io/service` count. */
   readonly serviceTagOutbounds: boolean;
   readonly localityAware: boolean;
+  /** Where the proxy gets its certificate from; the same for all other things of the mesh. */
+  readonly identityFrom: IdentitySource;
   readonly key: string;
 }
 
 /** Throws `GenerateError` for a mesh that is not there: what its proxies have is never opened up by a deletion. */
-export function meshFeatures(snapshot: MeshSnapshot, memos: GenerationMemos): MeshFeatures {
+export function meshFeatures(
+  snapshot: MeshSnapshot,
+  memos: GenerationMemos,
+  identityFrom: IdentitySource,
+): MeshFeatures {
   const { mesh } = snapshot;
   if (mesh === undefined) {
     throw new GenerateError(
@@ -26,19 +33,20 @@ export function meshFeatures(snapshot: MeshSnapshot, memos: GenerationMemos): Me
   }
   let features = memos.features.get(mesh);
   if (features === undefined) {
-    features = readFeatures(mesh);
+    features = { ads: readFeatures(mesh, 'ads'), launcher: readFeatures(mesh, 'launcher') };
     memos.features.set(mesh, features);
   }
-  return features;
+  return features[identityFrom];
 }
 
-function readFeatures({ meta, spec }: Resource<MeshSpec>): MeshFeatures {
+function readFeatures({ meta, spec }: Resource<MeshSpec>, identityFrom: IdentitySource): MeshFeatures {
   const features = {
     name: meta.name,
     mtls: mtlsOf(spec),
     passthrough: spec.networking?.outbound?.passthrough ?? true,
     serviceTagOutbounds: spec.meshServices?.mode !== 'Exclusive',
     localityAware: spec.routing?.localityAwareLoadBalancing === true,
+    identityFrom,
   };
   return { ...features, key: Object.values(features).join('|') };
 }

@@ -4,8 +4,11 @@ import { tlsCertificateSecret, validationSecret } from '../envoy/tls.ts';
 import type { HeldLeaf, TrustBundle } from '../identity/identity.ts';
 import type { EncodedResource } from '../xds-server/xds.ts';
 
+/** A leaf whose key is here, to be sent with it. */
+export type LeafWithKey = Pick<HeldLeaf, 'chainPem'> & { readonly keyPem: string };
+
 /** SDS secret `identity_cert:secret:<mesh>`: chain and key of one proxy. Never logged, never shown. */
-export function identitySecret(mesh: string, leaf: HeldLeaf): EncodedResource {
+export function identitySecret(mesh: string, leaf: LeafWithKey): EncodedResource {
   const name = identitySecretName(mesh);
   return encodeResource(RESOURCE_TYPE.secret, name, tlsCertificateSecret(name, leaf.chainPem, leaf.keyPem));
 }

@@ -25,7 +25,7 @@ import { SecretSchema } from '@weft/protos/envoy/extensions/transport_sockets/tl
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RESOURCE_TYPE } from '../../src/envoy/encode.ts';
-import type { HeldLeaf } from '../../src/identity/identity.ts';
+import { LAUNCHER_KEYS_CLUSTER } from '../../src/envoy/names.ts';
 import { createTestCa, createTestLeaf } from '../../src/testing/certificates.ts';
 import { testEnvoy } from '../../src/testing/envoy.ts';
 import { anyMesh } from '../../src/testing/random-mesh.ts';
@@ -47,7 +47,7 @@ describe.skipIf(envoy === undefined)('envoy --mode validate', () => {
     const ca = await createTestCa();
     const leaf = await createTestLeaf(ca);
     adminTls = { caPem: ca.pem, certPem: leaf.pem, keyPem: leaf.keyPem };
-    const held: HeldLeaf = {
+    const held = {
       chainPem: leaf.pem,
       keyPem: leaf.keyPem,
       serial: '01',
@@ -112,11 +112,13 @@ describe.skipIf(envoy === undefined)('envoy --mode validate', () => {
       cluster.loadAssignment = loadAssignment;
       return cluster;
     });
-    const ads = create(ClusterSchema, {
-      name: 'ads_cluster',
-      clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
-      loadAssignment: { clusterName: 'ads_cluster' },
-    });
+    const ofBootstrap = ['ads_cluster', LAUNCHER_KEYS_CLUSTER].map((clusterName) =>
+      create(ClusterSchema, {
+        name: clusterName,
+        clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+        loadAssignment: { clusterName },
+      }),
+    );
     return toBinary(
       BootstrapSchema,
       create(BootstrapSchema, {
@@ -130,7 +132,7 @@ describe.skipIf(envoy === undefined)('envoy --mode validate', () => {
         }),
         staticResources: create(Bootstrap_StaticResourcesSchema, {
           clusters: [
-            ads,
+            ...ofBootstrap,
             ...values(set, RESOURCE_TYPE.cluster).flatMap((bytes) => asStatic(fromBinary(ClusterSchema, bytes))),
             ...assignments,
           ],

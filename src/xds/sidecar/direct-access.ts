@@ -21,10 +21,10 @@ export function addDirectAccess(
   const pool = cache.memos.resources;
   out.add(
     RESOURCE_TYPE.cluster,
-    pool.get(`direct-access|${mesh.name}|${mesh.mtls === 'off'}`, () =>
+    pool.get(`direct-access|${mesh.name}|${mesh.identityFrom}|${mesh.mtls === 'off'}`, () =>
       passthroughCluster({
         name: DIRECT_ACCESS_CLUSTER,
-        tls: mesh.mtls === 'off' ? undefined : meshClientTls(mesh.name, [], ''),
+        tls: mesh.mtls === 'off' ? undefined : meshClientTls(mesh, [], ''),
       }),
     ),
   );

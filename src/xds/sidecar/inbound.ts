@@ -49,7 +49,7 @@ function inboundResources(context: SidecarContext, spec: DataplaneInbound, field
   const { mesh, metadata, networking, redirect, cache } = context;
   const permissions = mesh.mtls === 'off' ? undefined : inboundPermissions(context, spec);
   const key = `${networking.address}|${redirect.inbound}`;
-  const chainsKey = `${mesh.name}|${mesh.mtls}|${metadata.ipv6Enabled}`;
+  const chainsKey = `${mesh.name}|${mesh.mtls}|${mesh.identityFrom}|${metadata.ipv6Enabled}`;
   const before = cache.memos.inbounds.get(spec);
   if (before?.key === key && before.chainsKey === chainsKey && before.permissions === permissions) return before;
   try {
@@ -132,7 +132,7 @@ function inboundChains(
 ): Uint8Array {
   const { memos } = context.cache;
   const { mesh, metadata } = context;
-  const shape = `${mesh.name}|${mesh.mtls}|${inbound.protocol}|${inbound.workloadPort}|${metadata.ipv6Enabled}|${inbound.service}`;
+  const shape = `${mesh.name}|${mesh.mtls}|${mesh.identityFrom}|${inbound.protocol}|${inbound.workloadPort}|${metadata.ipv6Enabled}|${inbound.service}`;
   const make = () => encodeChains(chainsOf(context, inbound, listener, permissions), listenerFiltersOf(context));
   if (permissions === undefined) return memos.openChains.get(shape, make);
   if (!isHttp(inbound.protocol)) return make();
@@ -163,7 +163,7 @@ function chainsOf(
   if (mesh.mtls === 'off' || permissions === undefined) return [{ filters: open() }];
   const guarded: Chain = {
     filters: guardedFilters(context, inbound, listener, permissions),
-    tls: cache.memos.sockets.get(`server|${mesh.name}`, () => meshServerTls(mesh.name)),
+    tls: cache.memos.sockets.get(`server|${mesh.name}|${mesh.identityFrom}`, () => meshServerTls(mesh)),
   };
   if (mesh.mtls === 'STRICT') return [guarded];
   return [

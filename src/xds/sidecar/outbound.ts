@@ -143,7 +143,7 @@ function dnsCluster(
 }
 
 function clusterKey({ mesh, clientTls }: SidecarContext, traits: OutboundTraits, protocol: Protocol): string {
-  return `${mesh.name}|${clientTls(traits.service)}|${isHttp(protocol)}|${traits.tagsKey}`;
+  return `${mesh.name}|${mesh.identityFrom}|${clientTls(traits.service)}|${isHttp(protocol)}|${traits.tagsKey}`;
 }
 
 function cluster(
@@ -162,7 +162,7 @@ function cluster(
         `make the TLS server name of destination "${traits.service}" out of its tags: it is longer than ${MAX_SNI_BYTES} bytes; use fewer or shorter tags`,
       );
     }
-    tls = meshClientTls(mesh.name, [traits.service], sni);
+    tls = meshClientTls(mesh, [traits.service], sni);
   }
   return destinationCluster({ name: traits.clusterName, isHttp: isHttp(protocol), endpoints, tls });
 }
