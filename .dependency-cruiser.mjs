@@ -25,7 +25,8 @@ export const LAYERS = {
   rotation: ['resources', 'lib'],
   auth: ['resources', 'lib'],
   'xds-server': ['protos', 'lib'],
-  push: ['store', 'mesh', 'identity', 'insights', 'xds', 'xds-server', 'resources', 'lib'],
+  'key-stream': ['lib'],
+  push: ['store', 'mesh', 'identity', 'insights', 'xds', 'xds-server', 'key-stream', 'envoy', 'resources', 'lib'],
   insights: ['mesh', 'resources', 'store', 'lib'],
   rest: ['resources', 'rotation', 'store', 'auth', 'bootstrap', 'mesh', 'policies', 'xds', 'protos', 'lib'],
   'control-plane': [
@@ -37,6 +38,7 @@ export const LAYERS = {
     'mesh',
     'xds',
     'xds-server',
+    'key-stream',
     'bootstrap',
     'store',
     'ca',
@@ -64,7 +66,7 @@ export const LAYERS = {
     'x509',
     'lib',
   ],
-  dataplane: ['transparent-proxy', 'resources', 'lib'],
+  dataplane: ['transparent-proxy', 'key-stream', 'x509', 'resources', 'lib'],
   demo: ['dataplane', 'x509', 'lib'],
   bin: ['control-plane', 'cli', 'dataplane', 'demo'],
 };
