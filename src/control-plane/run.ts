@@ -15,6 +15,7 @@ import { createIdentityService } from '../identity/service.ts';
 import { aggregateInsights } from '../insights/aggregate.ts';
 import { createDataplaneInsights } from '../insights/dataplane-insight.ts';
 import { sweepStaleProxies } from '../insights/stale.ts';
+import { createKeyStreamServer } from '../key-stream/server.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { createMetrics } from '../lib/metrics.ts';
@@ -326,6 +327,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     // The data plane port.
     const dataplaneTls = await optionalTls(config.dpServer, server);
     const xds = createXdsServer({ source, log: log.named('xds'), metrics });
+    const keyStreams = createKeyStreamServer({ source: source.launchers, clock, log: log.named('keys') });
     const dataplanePort: DataplaneServer = await createDataplaneServer({
       tls: dataplaneTls,
       http: createBootstrapListener(
@@ -338,13 +340,17 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         }),
         log.named('bootstrap'),
       ),
+      upgrade: keyStreams.upgrade,
       xds,
       host: config.weft.interfaces.dpServer,
       port: config.dpServer.port,
       log,
       minVersion: minVersionOf(config.dpServer),
     });
-    closers.push(() => dataplanePort.close(STOP_GRACE_MS));
+    closers.push(
+      () => dataplanePort.close(STOP_GRACE_MS),
+      () => keyStreams.close(),
+    );
 
     const caRotations = createCaRotations({
       store,

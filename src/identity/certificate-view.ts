@@ -30,6 +30,8 @@ export interface CertificateView {
   readonly issuedAt: number | undefined;
   readonly renewAt: number | undefined;
   readonly generation: number | undefined;
+  /** Where its private key was made, and is. */
+  readonly keys: 'proxy' | 'control-plane' | undefined;
   readonly failure: IssuanceFailure | undefined;
 }
 
@@ -47,7 +49,7 @@ export interface CertificateKnowledge {
 /** Puts together what is known, the leaf at hand first, then what was written down. `now` in epoch ms. Pure. */
 export function certificateView(known: CertificateKnowledge, now: number): CertificateView {
   const { proxy, desired, own, insight } = known;
-  const leaf = desired === undefined ? undefined : (own.leaf ?? writtenLeaf(insight));
+  const leaf = desired === undefined ? undefined : (ownLeaf(own.leaf) ?? writtenLeaf(insight));
   const isOwn = own.desired !== undefined;
   return {
     proxy,
@@ -64,11 +66,16 @@ export function certificateView(known: CertificateKnowledge, now: number): Certi
     issuedAt: leaf?.issuedAt,
     renewAt: leaf?.renewAt,
     generation: leaf?.generation,
+    keys: leaf?.keys,
     failure: isOwn ? own.failure : writtenFailure(insight),
   };
 }
 
-type ShownLeaf = Omit<HeldLeaf, 'chainPem' | 'keyPem'>;
+type ShownLeaf = Omit<HeldLeaf, 'chainPem' | 'keyPem' | 'keyId'> & Pick<CertificateView, 'keys'>;
+
+function ownLeaf(leaf: HeldLeaf | undefined): ShownLeaf | undefined {
+  return leaf && { ...leaf, keys: leaf.keyId === undefined ? 'control-plane' : 'proxy' };
+}
 
 function shownState({ desired, own, insight }: CertificateKnowledge, leaf: ShownLeaf | undefined, now: number) {
   if (desired === undefined) return 'none';
@@ -94,6 +101,7 @@ function writtenLeaf(insight: DataplaneInsightSpec | undefined): ShownLeaf | und
     issuedAt,
     renewAt: timeOf(weft?.certificate?.renewAt) ?? notAfter,
     generation: mTLS.certificateRegenerations ?? 0,
+    keys: weft?.certificate?.keys === 'proxy' ? 'proxy' : 'control-plane',
   };
 }
 

@@ -5,6 +5,7 @@ import { createBreaker } from './breaker.ts';
 import { type CoordinatorMemory, LONGEST_ERROR, MOST_REMEMBERED } from './coordinator-memory.ts';
 import type { IssuanceFailure } from './identity.ts';
 import { createPace, type PaceLimits } from './pace.ts';
+import { ProxyKeyError } from './proxy-key.ts';
 import { createIssuanceQueue } from './queue.ts';
 import { createRefusals } from './refusals.ts';
 
@@ -136,6 +137,7 @@ export function createCoordinator<T>(options: CoordinatorOptions<T>): Coordinato
       // What our own end breaks off is no failure of the backend.
       if (closed) return;
       if (error instanceof CaError && error.code === 'throttled') throttled(proxy, startedAt, error);
+      else if (error instanceof ProxyKeyError) ofProxy(proxy, error);
       else failed(proxy, error);
     }
   }
@@ -162,6 +164,12 @@ export function createCoordinator<T>(options: CoordinatorOptions<T>): Coordinato
     if (pace.slowedTo() !== before) options.throttled(pace.perSecond());
     options.changed();
     if (inRow >= THROTTLED_NEWS) remember(proxy, error, () => clock.now());
+  }
+
+  /** The backend was not asked. */
+  function ofProxy(proxy: string, error: ProxyKeyError): void {
+    remember(proxy, error, (attempts) => clock.now() + pauseAfter(attempts, random()));
+    options.changed();
   }
 
   function failed(proxy: string, error: unknown): void {

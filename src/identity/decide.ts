@@ -10,6 +10,8 @@ export type IssueReason =
   | 'untrusted'
   | 'ca-changed'
   | 'requested'
+  | 'key-moved'
+  | 'key-lost'
   | 'due';
 
 export type Decision =
@@ -26,6 +28,8 @@ export interface LeafSituation {
   readonly replaceAt?: number | undefined;
   /** Somebody asked for another one, from that time on, epoch ms. */
   readonly requestedAt?: number | undefined;
+  /** The launcher of its proxy has no such key. */
+  readonly keyLost?: boolean | undefined;
   /** When the CA ends that would sign the next one, epoch ms; absent: not known, or it says so with each answer only. */
   readonly caEndsAt?: number | undefined;
 }
@@ -38,6 +42,9 @@ export function decide(leaf: HeldLeaf | undefined, desired: DesiredIdentity, sit
   const { now, trusted, replaceAt = Number.POSITIVE_INFINITY, requestedAt = Number.POSITIVE_INFINITY } = situation;
   const issue = (reason: IssueReason): Decision => ({ action: 'issue', reason });
   if (leaf === undefined) return issue('none-held');
+  if ((leaf.keyId !== undefined) !== (desired.keys === 'proxy')) return issue('key-moved');
+  const lostTurn = situation.keyLost === true ? keyLostTurn(leaf) : Number.POSITIVE_INFINITY;
+  if (now >= lostTurn) return issue('key-lost');
   const moves = leaf.backend !== desired.backend;
   // What the mesh does not trust any more protects nobody; what it trusts has time for its turn.
   if (moves && (trusted !== true || now >= replaceAt)) return issue('backend-changed');
@@ -49,7 +56,7 @@ export function decide(leaf: HeldLeaf | undefined, desired: DesiredIdentity, sit
   // Who has a turn keeps it: many may be due when a CA is replaced late.
   const dueAt = situation.replaceAt ?? dueTime(leaf, situation.caEndsAt);
   if (now >= dueAt) return issue('due');
-  return { action: 'keep', until: Math.min(dueAt, requestedAt) };
+  return { action: 'keep', until: Math.min(dueAt, requestedAt, lostTurn) };
 }
 
 /** Until when it was meant to be used: an issuer that gives more than it was asked for is asked no more often for that. */
@@ -63,6 +70,19 @@ const CA_END_SLACK_MS = 1000;
 /** A leaf that lives as long as its CA is not renewed: the next one would end at the same time. The CA has to be another one first. */
 function dueTime({ renewAt, notAfter }: HeldLeaf, caEndsAt: number | undefined): number {
   return caEndsAt !== undefined && notAfter >= caEndsAt - CA_END_SLACK_MS ? notAfter : renewAt;
+}
+
+/** A launcher may lose so many keys in a row before it has to wait: a certificate costs somebody something. */
+const KEYS_LOST_FREELY = 3;
+const KEY_LOST_PAUSE = { baseMs: 60_000, maxMs: 3_600_000 };
+
+/** When a launcher that lost the key of `leaf` gets another one, epoch ms: one that loses each key waits longer and longer. */
+function keyLostTurn({ issuedAt, reason, former = [] }: HeldLeaf): number {
+  const reasons = [reason, ...former.map((one) => one.reason)];
+  const kept = reasons.findIndex((one) => one !== 'key-lost');
+  const lost = kept === -1 ? reasons.length : kept;
+  if (lost < KEYS_LOST_FREELY) return issuedAt;
+  return issuedAt + Math.min(KEY_LOST_PAUSE.baseMs * 2 ** (lost - KEYS_LOST_FREELY), KEY_LOST_PAUSE.maxMs);
 }
 
 /** Shares of its life after which a leaf is renewed; the contract's 4/5 is the ceiling (ca-backends, rule 3). */

@@ -5,6 +5,7 @@
  */
 
 import type { IssuedLeaf } from './history.ts';
+import type { KeyHolder } from './proxy-key.ts';
 
 /** One proxy of one mesh, as a key. */
 export interface ProxyKey {
@@ -20,6 +21,8 @@ export interface DesiredIdentity {
   readonly uriSans: readonly string[];
   readonly lifetimeMs: number;
   readonly keyType: 'ec-p256' | 'rsa-2048';
+  /** The private key is made beside the proxy and stays there; absent: it is made here. */
+  readonly keys?: 'proxy';
   /** Deadline of one issuance; absent: 60 s. */
   readonly requestTimeoutMs?: number;
 }
@@ -28,8 +31,10 @@ export interface DesiredIdentity {
 export interface HeldLeaf {
   /** PEM, leaf first. */
   readonly chainPem: string;
-  /** PEM PKCS#8. Never logged; leaves this process only to its proxy. */
-  readonly keyPem: string;
+  /** PEM PKCS#8. Never logged; leaves this process only to its proxy. Absent: the key is beside the proxy. */
+  readonly keyPem?: string;
+  /** SHA-256 of the SubjectPublicKeyInfo, lower-case hex, when the key is beside the proxy. */
+  readonly keyId?: string;
   /** Lower-case hex, no separators. */
   readonly serial: string;
   readonly uriSans: readonly string[];
@@ -160,6 +165,10 @@ export interface IdentityService {
   secretChanged(mesh: string, secretName: string): void;
   /** What this proxy's leaf must be; `undefined`: none (mTLS off or proxy gone; a held leaf is forgotten after a while, not at once). Idempotent and cheap. */
   want(proxy: ProxyKey, desired: DesiredIdentity | undefined): void;
+  /**
+   * The launcher of a proxy whose key is made beside it, or `undefined` once it left. Without one no leaf is issued to that proxy; the one it has stays.
+   */
+  setKeyHolder(proxy: ProxyKey, holder: KeyHolder | undefined): void;
   /**
    * Issues the leaves anew that the request is about, each at its turn, through the queue as any other. Those of proxies that come later too. One that
    * waits after a failure is tried at once when it was asked for by name.

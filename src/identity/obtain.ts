@@ -1,16 +1,25 @@
 import { CaError, type Chain, type SigningRequest } from '../ca/backend.ts';
 import { keyOf } from '../ca/own-leaf.ts';
 import type { Clock } from '../lib/clock.ts';
-import { createCsr } from '../x509/csr.ts';
+import { type CsrNames, createCsr } from '../x509/csr.ts';
 import { generateEcKey, generateRsaKey, type KeyPair, parsePrivateKey, toPkcs8Pem } from '../x509/key.ts';
 import { createTrustStore, type TrustStore, verifyLeaf } from '../x509/verify.ts';
 import { type IssueReason, renewalTime } from './decide.ts';
 import { formerLeaves } from './history.ts';
 import type { DesiredIdentity, HeldLeaf, ProxyKey } from './identity.ts';
 import { type OpenBackend, withDeadline } from './mesh-backends.ts';
+import { type KeyHolder, requestProxyKey } from './proxy-key.ts';
 import type { Sealer } from './sealed.ts';
 
 const ISSUE_TIMEOUT_MS = 60_000;
+/** A key that a leaf is asked for. */
+interface LeafKey {
+  readonly publicKey: Buffer;
+  csr(names?: CsrNames): Promise<Buffer>;
+  /** Where the private key is: its PEM, or, beside the proxy, the id it has there. */
+  readonly kept: { readonly keyPem: string } | { readonly keyId: string };
+}
+
 /** A leaf that passed every check. */
 export interface Obtained {
   readonly leaf: HeldLeaf;
@@ -29,8 +38,12 @@ export async function obtainLeaf(options: {
   sealer: Sealer;
   clock: Clock;
   random: () => number;
+  /** Makes the key; `undefined`: it is made here. */
+  holder: KeyHolder | undefined;
+  /** Whether a leaf has this key already. */
+  isKeyUsed: (keyId: string) => boolean;
 }): Promise<Obtained> {
-  const { proxy, desired, backend, sealer, clock } = options;
+  const { proxy, desired, backend, sealer, clock, holder } = options;
   if (backend.trust === undefined) {
     throw new CaError(
       'unavailable',
@@ -38,18 +51,22 @@ export async function obtainLeaf(options: {
     );
   }
   const timeoutMs = desired.requestTimeoutMs ?? ISSUE_TIMEOUT_MS;
-  const { keys: asked, chain } = await withDeadline(timeoutMs, async (signal) => {
-    const pending = await backend.ca.resume?.(proxy.name, desired.uriSans, signal);
+  const { key, chain } = await withDeadline(timeoutMs, async (signal) => {
+    const pending = holder === undefined ? await backend.ca.resume?.(proxy.name, desired.uriSans, signal) : undefined;
     const kept = pending === undefined ? undefined : openKey(sealer, proxy, pending.sealedKey);
-    if (pending !== undefined && kept !== undefined) return { keys: kept, chain: await pending.finish(signal) };
-    const made = desired.keyType === 'ec-p256' ? generateEcKey() : await generateRsaKey(2048);
-    return { keys: made, chain: await backend.ca.sign(requestFor(made, timeoutMs), signal) };
+    if (pending !== undefined && kept !== undefined) return { key: ownKey(kept), chain: await pending.finish(signal) };
+    const made = await makeKey();
+    return { key: made, chain: await backend.ca.sign(requestFor(made), signal) };
   });
-  const keys = keyOf(chain, asked);
+  if (holder !== undefined && chain.privateKeyPem !== undefined) {
+    throw new CaError('denied', 'the issuer made a key itself, and that of this proxy is made beside it');
+  }
+  const found = keyOf(chain, key);
+  const certified = 'privateKey' in found ? ownKey(found) : found;
   const now = clock.now();
   const trust = await trustOf(chain, backend);
   const verdict = await verifyLeaf(chain.pem, {
-    keys,
+    keys: certified,
     uriSans: desired.uriSans,
     ...(chain.dnsNames === undefined ? {} : { dnsNames: chain.dnsNames }),
     trust,
@@ -63,7 +80,7 @@ export async function obtainLeaf(options: {
   const isNew = trust !== backend.trust;
   const leaf: HeldLeaf = Object.freeze({
     ...verdict.leaf,
-    keyPem: toPkcs8Pem(keys.privateKey),
+    ...certified.kept,
     uriSans: desired.uriSans,
     backend: desired.backend,
     issuedAt: now,
@@ -75,15 +92,30 @@ export async function obtainLeaf(options: {
   });
   return { leaf, learned: isNew ? { anchorPem, trust: await createTrustStore(anchorPem) } : undefined };
 
-  function requestFor(made: KeyPair, timeout: number): SigningRequest {
+  async function makeKey(): Promise<LeafKey> {
+    if (holder === undefined)
+      return ownKey(desired.keyType === 'ec-p256' ? generateEcKey() : await generateRsaKey(2048));
+    const { keyId, publicKey, csr } = await requestProxyKey(holder, desired, options.isKeyUsed);
+    return { publicKey, csr, kept: { keyId } };
+  }
+
+  function ownKey({ privateKey, publicKey }: KeyPair): LeafKey {
+    return {
+      publicKey,
+      csr: (names) => createCsr(privateKey, desired.uriSans, names),
+      kept: { keyPem: toPkcs8Pem(privateKey) },
+    };
+  }
+
+  function requestFor({ publicKey, csr, kept }: LeafKey): SigningRequest {
     return {
       proxy: proxy.name,
-      csr: (names) => createCsr(made.privateKey, desired.uriSans, names),
-      publicKey: made.publicKey,
+      csr,
+      publicKey,
       uriSans: desired.uriSans,
       lifetimeMs: desired.lifetimeMs,
-      timeoutMs: timeout,
-      sealedKey: () => sealer.sealKey(proxy, toPkcs8Pem(made.privateKey)),
+      timeoutMs,
+      ...('keyPem' in kept ? { sealedKey: () => sealer.sealKey(proxy, kept.keyPem) } : { keyIsElsewhere: true }),
     };
   }
 }

@@ -33,6 +33,7 @@ import { createIssuanceMetrics } from './issuance-metrics.ts';
 import { createLeafWriter } from './leaf-writer.ts';
 import { createMeshBackends, type MeshBackends } from './mesh-backends.ts';
 import { type Obtained, obtainLeaf } from './obtain.ts';
+import { type KeyHolder, ProxyKeyError } from './proxy-key.ts';
 import { createRenewals } from './renewals.ts';
 import { createRoots } from './roots.ts';
 import { createSchedule } from './schedule.ts';
@@ -49,6 +50,8 @@ interface ProxyRecord {
   readonly id: string;
   desired: DesiredIdentity | undefined;
   leaf: HeldLeaf | undefined;
+  /** Its launcher, which makes its keys; `undefined`: not connected, or the keys are made here. */
+  holder: KeyHolder | undefined;
   reason: IssueReason;
   /** Its leaf is of a CA that its backend has left: epoch ms when it gets a new one. */
   replaceAt: number | undefined;
@@ -95,6 +98,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     now: clock.now,
   });
   const trusts = createTrustCache();
+  /** Keys beside proxies that leaves are for, and which proxy's. */
+  const keysElsewhere = new Map<string, string>();
   const renewals = createRenewals();
   const roots = createRoots(clock, (id) => meshes.get(id.split('//')[0]!)?.rootsChanged());
   const schedule = createSchedule(clock, (ids) => {
@@ -123,6 +128,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         id,
         desired: undefined,
         leaf: undefined,
+        holder: undefined,
         reason: 'none-held',
         replaceAt: undefined,
       };
@@ -171,6 +177,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       trusted,
       replaceAt: record.replaceAt,
       requestedAt: leaf === undefined ? undefined : renewals.turn(key, leaf),
+      keyLost: leaf?.keyId !== undefined && record.holder?.holds(leaf.keyId) === false,
       caEndsAt: caEndOf(key.mesh, desired.backend),
     });
     if (decision.action === 'keep') {
@@ -178,6 +185,11 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       return;
     }
     record.reason = decision.reason;
+    if (desired.keys === 'proxy' && record.holder === undefined) {
+      // Nobody to make a key: `setKeyHolder` looks again.
+      schedule.clear(id);
+      return;
+    }
     const mayAskAt = coordinators.of(key.mesh, desired.backend).ask(key.name, leaf?.notAfter ?? 0);
     if (mayAskAt === undefined) schedule.clear(id);
     else schedule.set(id, mayAskAt);
@@ -203,6 +215,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     const { mesh } = record.key;
     record.leaf = leaf;
     record.replaceAt = undefined;
+    if (former?.keyId !== undefined) keysElsewhere.delete(former.keyId);
+    if (leaf?.keyId !== undefined) keysElsewhere.set(leaf.keyId, record.id);
     if (leaf !== undefined) roots.add(workId(mesh, leaf.backend), leaf);
     if (former === undefined) return;
     const same = former.backend === leaf?.backend && former.anchorPem === leaf.anchorPem;
@@ -213,7 +227,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   async function obtain(record: ProxyRecord | undefined, name: string): Promise<Obtained | undefined> {
     const desired = record?.desired;
     if (record === undefined || desired?.backend !== name || closed) return undefined;
-    const { key, reason } = record;
+    const { key, reason, holder } = record;
+    if (desired.keys === 'proxy' && holder === undefined) return undefined;
     const started = clock.monotonic();
     try {
       const backend = meshes.get(key.mesh)?.get(name);
@@ -225,6 +240,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         desired,
         backend,
         former: record.leaf,
+        holder: desired.keys === 'proxy' ? holder : undefined,
+        isKeyUsed: (keyId) => keysElsewhere.has(keyId),
         reason,
         sealer,
         clock,
@@ -237,7 +254,9 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       metrics.issued(key.mesh, name, (clock.monotonic() - started) / 1000);
       return obtained;
     } catch (error) {
-      metrics.failed(key.mesh, name, error instanceof CaError ? error.code : 'other');
+      // The launcher left before it answered: as if it had not been there.
+      if (error instanceof ProxyKeyError && error.code === 'away') return undefined;
+      metrics.failed(key.mesh, name, codeOf(error));
       throw error;
     }
   }
@@ -265,7 +284,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   }
 
   function failed(proxy: ProxyKey, backend: string, failure: IssuanceFailure, error: unknown): void {
-    meshes.get(proxy.mesh)?.get(backend)?.state.failed(idOf(proxy), error);
+    if (!(error instanceof ProxyKeyError)) meshes.get(proxy.mesh)?.get(backend)?.state.failed(idOf(proxy), error);
     log.warn('issuing a leaf failed', {
       mesh: proxy.mesh,
       dataplane: proxy.name,
@@ -391,6 +410,12 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       record.desired = desired;
       consider(record);
     },
+    setKeyHolder(key, holder) {
+      const record = holder === undefined ? proxies.get(idOf(key)) : recordOf(key);
+      if (record === undefined) return;
+      record.holder = holder;
+      consider(record);
+    },
     renew(request) {
       renewals.add(request, clock.now());
       const named =
@@ -452,4 +477,10 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       await writer.close();
     },
   };
+}
+
+/** One word for the metrics. */
+function codeOf(error: unknown): string {
+  if (error instanceof ProxyKeyError) return 'proxy-key';
+  return error instanceof CaError ? error.code : 'other';
 }

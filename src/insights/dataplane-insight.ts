@@ -193,6 +193,7 @@ export function createDataplaneInsights(options: {
                   uriSans: leaf.uriSans,
                   notBefore: rfc3339(leaf.notBefore),
                   renewAt: rfc3339(leaf.renewAt),
+                  keys: leaf.keyId === undefined ? 'control-plane' : 'proxy',
                 },
               }),
           ...(acknowledged === undefined ? {} : { acknowledged: acknowledgedJson(acknowledged) }),

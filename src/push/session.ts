@@ -1,3 +1,4 @@
+import { identitySecretName } from '../envoy/names.ts';
 import { desiredIdentity } from '../identity/desired.ts';
 import type { DesiredIdentity, HeldLeaf, IdentityService, ProxyKey, TrustBundle } from '../identity/identity.ts';
 import type { ProxyEvents, Rejection } from '../insights/proxy-events.ts';
@@ -53,6 +54,10 @@ export interface ProxySession {
   refresh(snapshot: MeshSnapshot): void;
   /** The leaf or the bundle may have changed. */
   identityChanged(): void;
+  /** Its launcher, which has made the key and takes the leaf to Envoy; `undefined` once it left. For a proxy that gets its leaf from there. */
+  setLauncher(deliver: ((leaf: HeldLeaf) => void) | undefined): void;
+  /** Envoy presents the leaf with this serial; or, with `problem`, it or the launcher refused it. */
+  launcherSaid(serial: string, problem: string | undefined): void;
   onAck(ack: Ack): void;
   onNack(nack: Nack): void;
 }
@@ -82,6 +87,10 @@ export function createProxySession(
   let pushedResources: ResourceSet | undefined;
   let pushedSecrets: ReadonlyMap<string, EncodedResource> | undefined;
   let rejections: readonly Rejection[] = [];
+  const viaLauncher = metadata.identityFrom === 'launcher';
+  let launcher: ((leaf: HeldLeaf) => void) | undefined;
+  /** Serial of the leaf that came through the launcher and is in use. */
+  let launcherLeaf = '';
 
   function refresh(snapshot: MeshSnapshot): void {
     const dataplane = snapshot.dataplanes.get(key.name);
@@ -91,7 +100,7 @@ export function createProxySession(
     }
     const desired = desiredIdentity(snapshot.mesh, dataplane, deps.leafKeyType);
     mtlsOn = desired !== undefined;
-    deps.identity.want(key, desired);
+    deps.identity.want(key, desired && viaLauncher ? { ...desired, keys: 'proxy' } : desired);
     try {
       generated = generateSidecar({ dataplane, metadata }, snapshot, deps.cache, {
         tlsReady: (service) => deps.tlsReady(snapshot, service),
@@ -135,18 +144,45 @@ export function createProxySession(
     const bundleSecret = deps.bundleSecret(bundle);
     offered.set(bundleSecret.version, bundle);
     const next = new Map<string, EncodedResource>([[bundleSecret.name, bundleSecret]]);
-    if (leaf !== undefined) {
+    if (leaf?.keyPem !== undefined) {
       const leafSecret =
         leaf === deliveredLeaf
           ? [...secrets.values()].find((secret) => secret.name !== bundleSecret.name)!
-          : identitySecret(key.mesh, leaf);
+          : identitySecret(key.mesh, { chainPem: leaf.chainPem, keyPem: leaf.keyPem });
       next.set(leafSecret.name, leafSecret);
     }
     secrets = next;
     deliveredBundle = bundle;
-    deliveredLeaf = leaf;
+    if (leaf !== deliveredLeaf) {
+      deliveredLeaf = leaf;
+      deliverToLauncher();
+    }
     // The same CAs under other names: nothing goes out, so nothing comes back.
     if (acknowledgedBundle?.pem === bundle.pem) acknowledge(bundle, acknowledgedLeaf);
+  }
+
+  function deliverToLauncher(): void {
+    if (deliveredLeaf === undefined || launcher === undefined) return;
+    deps.events.sent(key, stream.id, TYPE.secret);
+    launcher(deliveredLeaf);
+  }
+
+  /** Envoy uses the delivered leaf, as far as that is not told by an ACK of its secrets. */
+  function isLeafInUse(): boolean {
+    return deliveredLeaf !== undefined && (!viaLauncher || launcherLeaf === deliveredLeaf.serial);
+  }
+
+  function reject(type: TypeUrl, names: readonly string[], message: string): void {
+    deps.events.nacked(key, stream.id, type);
+    rejections = [...rejections.slice(-9), { type, names, message: message.slice(0, 1000) }];
+    deps.events.rejections(key, stream.id, rejections);
+  }
+
+  function dropRejections(isOver: (rejection: Rejection) => boolean): void {
+    const left = rejections.filter((rejection) => !isOver(rejection));
+    if (left.length === rejections.length) return;
+    rejections = left;
+    deps.events.rejections(key, stream.id, rejections);
   }
 
   /** What the proxy trusts and presents; told when it is news. */
@@ -161,6 +197,8 @@ export function createProxySession(
   function deliverableLeaf(): HeldLeaf | undefined {
     const { leaf } = deps.identity.state(key);
     if (leaf === undefined || leaf === deliveredLeaf) return deliveredLeaf;
+    // One that was issued before its key moved, and is about to be replaced.
+    if ((leaf.keyId !== undefined) !== viaLauncher) return deliveredLeaf;
     if (acknowledgedBundle === undefined || !deps.identity.verifies(leaf, acknowledgedBundle.pem)) return deliveredLeaf;
     // What it presents now must not run out meanwhile.
     const canWait = deliveredLeaf === undefined || deliveredLeaf.notAfter - deps.now() > LEAST_LIFE_MS;
@@ -174,19 +212,29 @@ export function createProxySession(
     services: () => generated?.services ?? NO_SERVICES,
     refresh,
     identityChanged: push,
+    setLauncher(deliver) {
+      launcher = deliver;
+      deliverToLauncher();
+    },
+    launcherSaid(serial, problem) {
+      const name = identitySecretName(key.mesh);
+      if (problem !== undefined) {
+        reject(TYPE.secret, [name], problem);
+        return;
+      }
+      deps.events.acked(key, stream.id, TYPE.secret);
+      dropRejections(({ names }) => names.includes(name));
+      launcherLeaf = serial;
+      if (!isLeafInUse() || acknowledgedBundle === undefined || acknowledgedBundle !== deliveredBundle) return;
+      deps.leafAccepted(key);
+      acknowledge(acknowledgedBundle, deliveredLeaf);
+    },
     onAck(ack) {
       deps.events.acked(key, stream.id, ack.typeUrl);
-      const stillRefused = rejections.filter(
-        (rejection) => rejection.type !== ack.typeUrl || !accepts(ack, rejection.names),
-      );
-      if (stillRefused.length !== rejections.length) {
-        rejections = stillRefused;
-        deps.events.rejections(key, stream.id, rejections);
-      }
+      dropRejections(({ type, names }) => type === ack.typeUrl && accepts(ack, names));
       if (ack.typeUrl !== TYPE.secret || deliveredBundle === undefined) return;
       const leafTaken =
-        deliveredLeaf !== undefined &&
-        [...secrets.values()].every(({ name, version }) => ack.accepted.get(name) === version);
+        isLeafInUse() && [...secrets.values()].every(({ name, version }) => ack.accepted.get(name) === version);
       if (leafTaken) deps.leafAccepted(key);
       const version = ack.accepted.get(deps.bundleSecret(deliveredBundle).name);
       const bundle = (version === undefined ? undefined : offered.get(version)) ?? acknowledgedBundle;
@@ -200,10 +248,7 @@ export function createProxySession(
       push();
     },
     onNack(nack) {
-      deps.events.nacked(key, stream.id, nack.typeUrl);
-      const rejection = { type: nack.typeUrl, names: nack.names, message: nack.message.slice(0, 1000) };
-      rejections = [...rejections.slice(-9), rejection];
-      deps.events.rejections(key, stream.id, rejections);
+      reject(nack.typeUrl, nack.names, nack.message);
     },
   };
 

@@ -1,5 +1,6 @@
 import type { DesiredIdentity, HeldLeaf, IdentityService, ProxyKey, TrustBundle } from '../identity/identity.ts';
 import type { ProxyEvents } from '../insights/proxy-events.ts';
+import type { KeyStreamSource } from '../key-stream/server.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
@@ -8,6 +9,7 @@ import type { Resource } from '../resources/resource.ts';
 import type { GenerationCache } from '../xds/generate.ts';
 import { XdsError, type XdsSource } from '../xds-server/xds.ts';
 import { createSecretsDescription } from './acknowledged.ts';
+import { createLauncherKeys } from './launcher-keys.ts';
 import type { MeshUpdate, MeshWatcher } from './mesh-watcher.ts';
 import { type ProxyNode, parseProxyNode } from './proxy-node.ts';
 import type { DataplaneRegistration } from './registration.ts';
@@ -45,6 +47,8 @@ export interface PushSource extends XdsSource {
    * may not: a revoked token ends a live stream.
    */
   authenticateAgain(mesh: string, dataplane?: string): Promise<void>;
+  /** Launchers that make the keys of the proxies here. */
+  readonly launchers: KeyStreamSource;
   close(): void;
 }
 
@@ -66,6 +70,13 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
     wake(mesh) {
       for (const session of meshes.get(mesh)?.values() ?? []) session.identityChanged();
     },
+  });
+  const launchers = createLauncherKeys({
+    identity,
+    session: (key) => meshes.get(key.mesh)?.get(key.name),
+    authenticate: mayBeHere,
+    clock: options.clock,
+    log,
   });
   /** Sessions that must look at their newest snapshot; a set, so that a newer change supersedes an older one. */
   const dirty = new Set<ProxySession>();
@@ -106,6 +117,15 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
       for (const session of sessions.values()) if (uses(session, update.changedServices)) found.add(session);
     }
     return found;
+  }
+
+  /** Whether the proxy of a session is still allowed. Throws `XdsError`. */
+  async function mayBeHere(session: ProxySession): Promise<void> {
+    const { key, stream } = session;
+    const dataplane = watcher.snapshot(key.mesh)?.dataplanes.get(key.name);
+    const node = nodes.get(session);
+    if (dataplane !== undefined && node !== undefined)
+      await options.authenticate({ token: stream.authorization, node, dataplane });
   }
 
   const isConnected = (mesh: string) => (dataplane: string) => meshes.get(mesh)?.has(dataplane) ?? false;
@@ -160,16 +180,14 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
       for (const sessions of meshes.values()) yield* sessions.values();
     },
     session: (key) => meshes.get(key.mesh)?.get(key.name),
+    launchers,
     async authenticateAgain(mesh, only) {
       for (const [name, sessions] of meshes) {
         if (mesh !== '' && name !== mesh) continue;
         for (const session of [...sessions.values()]) {
           if (only !== undefined && session.key.name !== only) continue;
-          const dataplane = watcher.snapshot(name)?.dataplanes.get(session.key.name);
-          const node = nodes.get(session);
-          if (dataplane === undefined || node === undefined) continue;
           try {
-            await options.authenticate({ token: session.stream.authorization, node, dataplane });
+            await mayBeHere(session);
           } catch (error) {
             // A store that does not answer is no reason to send anybody away.
             if (!(error instanceof XdsError) || error.code === 'unavailable') continue;
@@ -231,6 +249,7 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
         protocol: stream.protocol,
       });
       markDirty([session]);
+      launchers.sessionOpened(session);
 
       return {
         onSent: (typeUrl) => events.sent(key, stream.id, typeUrl),
@@ -252,6 +271,7 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
             identity.want(key, undefined);
             readiness.gone(key.mesh, key.name);
             rootGate.acknowledged(key.mesh, key.name, undefined);
+            launchers.sessionClosed(key);
           }
           events.disconnected(key, stream.id);
           if (brought !== undefined) options.registration.release(key);

@@ -25,6 +25,7 @@ export const certificateSchema = z.strictObject({
   secondsLeft: z.int().optional().describe('Negative when it has ended'),
   lifeUsed: z.number().optional().describe('Share of its life that is over, from 0 to 1'),
   generation: z.int().optional().describe('How many certificates this proxy got so far'),
+  keys: z.enum(['proxy', 'control-plane']).optional().describe('Where its private key was made, and is'),
   failure: z
     .strictObject({ reason: z.string(), at: time(), since: time(), attempts: z.int(), nextAttemptAt: time() })
     .optional()
@@ -59,7 +60,8 @@ export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
 
 /** `now` in epoch ms. */
 export function certificateJson(view: CertificateView, now: number): CertificateJson {
-  const { proxy, services, state, serial, uriSans, backend, issuer, anchorFingerprint, generation, failure } = view;
+  const { proxy, services, state, serial, uriSans, backend, issuer, anchorFingerprint, generation, keys, failure } =
+    view;
   const { notBefore, notAfter, issuedAt, renewAt } = view;
   const life = notAfter === undefined || issuedAt === undefined ? undefined : notAfter - issuedAt;
   return defined({
@@ -80,6 +82,7 @@ export function certificateJson(view: CertificateView, now: number): Certificate
     secondsLeft: notAfter === undefined ? undefined : Math.round((notAfter - now) / 1000),
     lifeUsed: life === undefined || issuedAt === undefined ? undefined : shareOf(now - issuedAt, life),
     generation,
+    keys,
     failure: failure && {
       reason: failure.message,
       at: rfc3339(failure.at),

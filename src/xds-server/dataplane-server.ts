@@ -3,8 +3,9 @@
  * Source: Kuma 2.11 dp-server (port 5678). ALPN decides; a client that offers none is told by its first bytes.
  */
 import { constants } from 'node:crypto';
-import { createServer as createHttpServer, type RequestListener } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { Logger } from '../lib/log.ts';
 import type { XdsServer } from './server.ts';
@@ -19,6 +20,8 @@ export interface DataplaneServerOptions {
   readonly tls: ServerCertificate;
   /** Answers everything that is not gRPC. */
   readonly http: RequestListener;
+  /** Takes connections whose client asks for another protocol (`Upgrade`); absent: they are answered like any other. */
+  readonly upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   readonly xds: XdsServer;
   /** '': every address of the machine, IPv6 included. */
   readonly host: string;
@@ -61,6 +64,7 @@ export async function createDataplaneServer(options: DataplaneServerOptions): Pr
     options.http,
   );
   http.maxRequestsPerSocket = 1000;
+  if (options.upgrade !== undefined) http.on('upgrade', options.upgrade);
   // It never listens by itself; this starts its checks for slow requests.
   http.emit('listening');
   const sockets = new Set<Socket>();

@@ -50,6 +50,8 @@ const ownFacts = () =>
       uriSans: z.array(text()),
       notBefore: timestamp(),
       renewAt: timestamp(),
+      /** Where the private key was made, and is: `proxy` or `control-plane`. */
+      keys: text(),
     }),
     /** What this Envoy has said yes to, and works with. */
     acknowledged: message({
