@@ -24,6 +24,8 @@ export interface BootstrapRequestInput {
   readonly workdir: string;
   /** Unix socket for Envoy's admin API; '' when its path would be too long. */
   readonly adminSocketPath: string;
+  /** Unix socket where Envoy gets its certificate; '': the control plane makes the key. */
+  readonly keySocketPath: string;
   /** 0: none. */
   readonly readinessPort: number;
   readonly maxHeapSizeBytes: number;
@@ -38,8 +40,8 @@ export interface BootstrapRequestInput {
 const RELOADS_TOKEN = 'feature-reloadable-token';
 
 /**
- * Body of `POST /bootstrap`. Source: Kuma 2.11 `pkg/xds/bootstrap/types`. `adminSocketPath` is ours: a control plane that
- * does not know it puts Envoy's admin API on a loopback port.
+ * Body of `POST /bootstrap`. Source: Kuma 2.11 `pkg/xds/bootstrap/types`. `adminSocketPath` and `keySocketPath` are ours: a control
+ * plane that does not know them makes the key itself, and puts Envoy's admin API on a loopback port.
  */
 export function buildBootstrapRequest(input: BootstrapRequestInput): Record<string, unknown> {
   const { options, envoy } = input;
@@ -69,5 +71,6 @@ export function buildBootstrapRequest(input: BootstrapRequestInput): Record<stri
     systemCaPath: input.systemCaPath,
     ipv6Enabled: input.ipv6Enabled,
     ...(input.adminSocketPath && { adminSocketPath: input.adminSocketPath }),
+    ...(input.keySocketPath && { keySocketPath: input.keySocketPath }),
   };
 }

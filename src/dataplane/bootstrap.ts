@@ -92,6 +92,7 @@ async function writeBootstrap(options: DataplaneOptions, run: BootstrapRun): Pro
       launcher: run.launcher,
       workdir: configDir,
       adminSocketPath: '',
+      keySocketPath: '',
       readinessPort: 0,
       maxHeapSizeBytes: options.maxMemoryBytes || readMemoryLimit(),
       systemCaPath: options.systemCaPath || findSystemCaPath(),
@@ -100,7 +101,7 @@ async function writeBootstrap(options: DataplaneOptions, run: BootstrapRun): Pro
       reloadsToken: options.token.kind === 'file',
     });
   };
-  const bootstrap = await fetchBootstrap({
+  const { text: bootstrap } = await fetchBootstrap({
     cpAddress: options.cpAddress,
     caCert,
     request: request(),

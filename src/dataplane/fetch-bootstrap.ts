@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { ProxyKeysAddress } from '../bootstrap/answer.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Logger } from '../lib/log.ts';
 import { waitFor } from '../lib/wait.ts';
@@ -23,24 +24,32 @@ const FIRST_BACKOFF_MS = 100;
 const ANSWER_TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
+/** What the control plane answered. */
+export interface FetchedBootstrap {
+  /** YAML. */
+  readonly text: string;
+  /** Where a launcher that makes keys asks for certificates; `undefined`: this control plane makes the keys. */
+  readonly proxyKeys: ProxyKeysAddress | undefined;
+}
+
 /** What one attempt came to. */
 type Attempt =
-  | { readonly kind: 'bootstrap'; readonly text: string }
+  | { readonly kind: 'bootstrap'; readonly bootstrap: FetchedBootstrap }
   /** Worth another try: the connection failed, or the Dataplane is not there yet. */
   | { readonly kind: 'again'; readonly why: string }
   | { readonly kind: 'refused'; readonly error: DataplaneError };
 
 /**
- * Envoy's bootstrap, as YAML text, from `POST /bootstrap` of the control plane. Connection errors, 404 and 5xx are tried again
+ * Envoy's bootstrap from `POST /bootstrap` of the control plane. Connection errors, 404 and 5xx are tried again
  * until `retryMaxMs` is over. The control plane's certificate is always verified. Errors: `control_plane_untrusted`,
  * `control_plane_unreachable`, `bootstrap_refused`, and whatever `request` throws. Source: Kuma 2.11 `remote_bootstrap.go`.
  */
-export async function fetchBootstrap(fetch: BootstrapFetch): Promise<string> {
+export async function fetchBootstrap(fetch: BootstrapFetch): Promise<FetchedBootstrap> {
   const giveUpAt = performance.now() + fetch.retryMaxMs;
   for (let failures = 1; ; failures += 1) {
     const attempt = await postBootstrap(fetch);
     fetch.signal.throwIfAborted();
-    if (attempt.kind === 'bootstrap') return attempt.text;
+    if (attempt.kind === 'bootstrap') return attempt.bootstrap;
     if (attempt.kind === 'refused') throw attempt.error;
     const delayMs = backoffMs(failures, {
       baseMs: FIRST_BACKOFF_MS,
@@ -108,8 +117,8 @@ async function readBody(response: IncomingMessage): Promise<string> {
 
 function judgeAnswer(status: number, body: string, { cpAddress, whenUnknown }: BootstrapFetch): Attempt {
   if (status === 200) {
-    const text = readAnswer(body);
-    if (text !== undefined) return { kind: 'bootstrap', text };
+    const bootstrap = readAnswer(body);
+    if (bootstrap !== undefined) return { kind: 'bootstrap', bootstrap };
     return refused(
       cpAddress,
       'the answer holds no bootstrap; is it the address of a control plane (port 5678 by default)?',
@@ -139,7 +148,7 @@ function refused(cpAddress: URL, why: string): Attempt {
 }
 
 /** The bootstrap in `{"bootstrap": "<base64>"}`; `undefined` when it is not there. */
-function readAnswer(body: string): string | undefined {
+function readAnswer(body: string): FetchedBootstrap | undefined {
   try {
     const answer: unknown = JSON.parse(body);
     if (
@@ -149,7 +158,8 @@ function readAnswer(body: string): string | undefined {
       typeof answer.bootstrap === 'string' &&
       answer.bootstrap
     ) {
-      return Buffer.from(answer.bootstrap, 'base64').toString('utf8');
+      const proxyKeys = 'proxyKeys' in answer ? (answer.proxyKeys as ProxyKeysAddress) : undefined;
+      return { text: Buffer.from(answer.bootstrap, 'base64').toString('utf8'), proxyKeys };
     }
   } catch {
     // Not JSON: the caller says what that means.

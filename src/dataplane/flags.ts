@@ -102,6 +102,14 @@ export const DATAPLANE_FLAGS: readonly DataplaneFlag[] = [
     description: 'Envoy program; default: envoy on PATH, else fetched once',
   },
   {
+    name: 'keys',
+    kind: 'string',
+    env: 'WEFT_DATAPLANE_KEYS',
+    default: 'proxy',
+    value: 'WHERE',
+    description: "who makes the proxy's private key: proxy, so that it never leaves this machine, or control-plane",
+  },
+  {
     name: 'concurrency',
     kind: 'string',
     env: 'KUMA_DATAPLANE_RUNTIME_CONCURRENCY',
@@ -229,6 +237,8 @@ export interface DataplaneOptions {
     | { readonly kind: 'text'; readonly text: string }
     | { readonly kind: 'none' };
   readonly binaryPath: string;
+  /** Who makes the proxy's private key. */
+  readonly keys: 'proxy' | 'control-plane';
   /** 0: one worker per CPU of the cpuset. */
   readonly concurrency: number;
   /** '': a private temporary folder. */
@@ -270,6 +280,8 @@ export function completeDataplaneOptions(
   if (proxyType !== 'dataplane' && proxyType !== 'ingress' && proxyType !== 'egress') {
     throw invalid('--proxy-type', proxyType, 'one of dataplane, ingress, egress');
   }
+  const keys = text('keys');
+  if (keys !== 'proxy' && keys !== 'control-plane') throw invalid('--keys', keys, 'one of proxy, control-plane');
   const logLevel = text('log-level');
   const mesh = text('mesh');
   const name = text('name');
@@ -305,6 +317,7 @@ export function completeDataplaneOptions(
         ? { kind: 'file', path: text('dataplane-token-file') }
         : { kind: 'none' },
     binaryPath: text('binary-path'),
+    keys,
     concurrency: integer('--concurrency', text('concurrency'), 1024),
     configDir: text('config-dir'),
     drainTimeMs: duration('--drain-time', text('drain-time')),

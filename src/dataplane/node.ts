@@ -9,3 +9,4 @@ export const os: typeof import('node:os') = process.getBuiltinModule('node:os');
 export const childProcess: typeof import('node:child_process') = process.getBuiltinModule('node:child_process');
 export const path: typeof import('node:path') = process.getBuiltinModule('node:path');
 export const url: typeof import('node:url') = process.getBuiltinModule('node:url');
+export const crypto: typeof import('node:crypto') = process.getBuiltinModule('node:crypto');

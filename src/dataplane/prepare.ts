@@ -6,6 +6,7 @@ import { type EnvoyBinary, isSupportedEnvoy } from './envoy-version.ts';
 import { codeOf, DataplaneError } from './error.ts';
 import { fetchBootstrap } from './fetch-bootstrap.ts';
 import type { DataplaneOptions } from './flags.ts';
+import type { KeyPlan } from './keys/key-keeper.ts';
 import { findSystemCaPath, hasIpv6, lookUpProgram, readMemoryLimit } from './machine.ts';
 import { fs, os } from './node.ts';
 import { createEnvoyProgress, type ProgressScreen } from './progress.ts';
@@ -29,6 +30,8 @@ export interface PreparedDataplane {
   /** 0: none. */
   readonly readinessPort: number;
   readonly logLevel: string;
+  /** `undefined`: the control plane makes the proxy's key. */
+  readonly keys: KeyPlan | undefined;
 }
 
 export interface Preparation {
@@ -57,6 +60,11 @@ export async function prepareDataplane(
   const token = readToken(options.token);
   const identity = await readIdentity(options, preparation.readStdin);
   const workdir = planWorkdir(options.configDir, os.tmpdir(), preparation.randomName);
+  const keySocketPath = options.keys === 'proxy' ? workdir.keySocket : '';
+  if (options.keys === 'proxy' && keySocketPath === '')
+    log.warn('the control plane makes the key: the path of a socket in this folder is too long', {
+      folder: workdir.path,
+    });
   const readinessPort = await chooseReadinessPort(options.readinessPort, options.readinessPortFixed);
   const binary = findEnvoy({
     binaryPath: options.binaryPath,
@@ -87,6 +95,7 @@ export async function prepareDataplane(
       launcher: preparation.launcher,
       workdir: workdir.path,
       adminSocketPath: workdir.adminSocket,
+      keySocketPath,
       readinessPort,
       maxHeapSizeBytes: options.maxMemoryBytes || readMemoryLimit(),
       systemCaPath: options.systemCaPath || findSystemCaPath(),
@@ -95,7 +104,7 @@ export async function prepareDataplane(
       reloadsToken: false,
     });
   };
-  const bootstrap = await fetchBootstrap({
+  const { text: bootstrap, proxyKeys } = await fetchBootstrap({
     cpAddress: options.cpAddress,
     caCert,
     request: request(),
@@ -106,8 +115,11 @@ export async function prepareDataplane(
     random: preparation.random,
   });
   const { path, version }: EnvoyBinary = await binary;
+  const proxy = `${identity.mesh}.${identity.name}`;
+  if (keySocketPath !== '' && proxyKeys === undefined)
+    log.warn('the control plane makes the key: it does not offer keys beside the proxy', { proxy });
   return {
-    proxy: `${identity.mesh}.${identity.name}`,
+    proxy,
     bootstrap,
     envoyPath: path,
     envoyVersion: version,
@@ -117,6 +129,7 @@ export async function prepareDataplane(
     drainTimeMs: options.drainTimeMs,
     readinessPort,
     logLevel: options.logLevel,
+    keys: proxyKeys && { ...proxyKeys, token, proxy, socket: keySocketPath, file: workdir.identity },
   };
 }
 

@@ -2,6 +2,7 @@ import type { Logger } from '../lib/log.ts';
 import { aborted } from '../lib/wait.ts';
 import { drainEnvoy } from './drain.ts';
 import { superviseEnvoy } from './envoy-process.ts';
+import { createKeyKeeper } from './keys/key-keeper.ts';
 import type { PreparedDataplane } from './prepare.ts';
 import { createReadiness } from './readiness.ts';
 import { openWorkdir } from './workdir.ts';
@@ -28,6 +29,8 @@ export async function superviseDataplane(prepared: PreparedDataplane, supervisio
   const { workdir } = prepared;
   const removeWorkdir = openWorkdir(workdir, prepared.bootstrap);
   try {
+    const { keys } = prepared;
+    await using keeper = keys && (await createKeyKeeper(keys, { log, random: supervision.random, now: Date.now }));
     const end = new AbortController();
     const running = { ready: (_up: boolean) => {} };
     if (!prepared.setpriv) log.debug('setpriv was not found: should this launcher be killed, Envoy lives on');
@@ -46,6 +49,7 @@ export async function superviseDataplane(prepared: PreparedDataplane, supervisio
           path: prepared.envoyPath,
           version: prepared.envoyVersion,
         });
+        keeper?.envoyStarted();
         running.ready(true);
       },
       onExit: () => running.ready(false),

@@ -14,29 +14,39 @@ export interface WorkdirPlan {
   readonly adminSocket: string;
   /** Where Envoy writes the address of its admin API. */
   readonly adminAddress: string;
+  /** Where Envoy gets its certificate from the launcher; '' when the path would be too long. */
+  readonly keySocket: string;
+  /** The proxy's key and certificate, for the next run with this folder; '' in a temporary one. The only thing that is left. */
+  readonly identity: string;
 }
 
 /** `configDir`, or a private folder of a name nobody can guess in `tmpDir`. */
 export function planWorkdir(configDir: string, tmpDir: string, randomName: string): WorkdirPlan {
   const path = configDir ? paths.resolve(configDir) : paths.join(tmpDir, `weft-dp-${randomName}`);
-  const socket = paths.join(path, 'admin.sock');
+  const socket = (name: string) => {
+    const full = paths.join(path, name);
+    return Buffer.byteLength(full) <= MAX_SOCKET_PATH ? full : '';
+  };
   return {
     path,
     fresh: !configDir,
     bootstrap: paths.join(path, 'bootstrap.yaml'),
-    adminSocket: Buffer.byteLength(socket) <= MAX_SOCKET_PATH ? socket : '',
+    adminSocket: socket('admin.sock'),
     adminAddress: paths.join(path, 'admin-address.txt'),
+    keySocket: socket('keys.sock'),
+    identity: configDir ? paths.join(path, 'identity.json') : '',
   };
 }
 
 /**
  * Makes the folder (mode 0700) and writes the bootstrap (mode 0600). The result takes away what is there, but not a folder that
- * was there before. Throws `options_invalid`.
+ * was there before, and not the identity for the next run. Throws `options_invalid`.
  */
 export function openWorkdir(plan: WorkdirPlan, bootstrap: string): () => void {
   let made = false;
   const remove = () => {
-    if (made) fs.rmSync(plan.path, { recursive: true, force: true });
+    const identityStays = plan.identity !== '' && fs.existsSync(plan.identity);
+    if (made && !identityStays) fs.rmSync(plan.path, { recursive: true, force: true });
     else for (const path of workdirFiles(plan)) fs.rmSync(path, { force: true });
   };
   try {
@@ -53,7 +63,7 @@ export function openWorkdir(plan: WorkdirPlan, bootstrap: string): () => void {
   }
 }
 
-/** The files that belong to one proxy. */
+/** The files that belong to one run. */
 function workdirFiles(plan: WorkdirPlan): string[] {
-  return [plan.bootstrap, plan.adminSocket, plan.adminAddress].filter((path) => path !== '');
+  return [plan.bootstrap, plan.adminSocket, plan.adminAddress, plan.keySocket].filter((path) => path !== '');
 }

@@ -76,6 +76,10 @@ export interface ProxyOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Where the proxy finds its control plane, when it is not the mesh's own port. */
   readonly cpPort?: number;
+  /** Default: a free one. */
+  readonly inboundPort?: number;
+  /** Further flags of `weft dp run`. */
+  readonly flags?: readonly string[];
 }
 
 export interface TestProxy {
@@ -227,7 +231,7 @@ function startChild(args: readonly string[], env: Readonly<Record<string, string
 
 async function startProxy(mesh: TestMesh, dir: string, options: ProxyOptions): Promise<TestProxy> {
   const meshName = options.mesh ?? 'default';
-  const inboundPort = await freePort();
+  const inboundPort = options.inboundPort ?? (await freePort());
   const outbounds = new Map<string, number>();
   for (const service of options.calls ?? []) outbounds.set(service, await freePort());
   const dataplane = {
@@ -267,6 +271,7 @@ async function startProxy(mesh: TestMesh, dir: string, options: ProxyOptions): P
       tokenFile,
       '--drain-time',
       '1s',
+      ...(options.flags ?? []),
     ],
     { KUMA_READINESS_PORT: '0', ...options.env },
   );
