@@ -5,9 +5,9 @@ import type { Condition } from '../../k8s/api/object.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { inspectCsr } from '../../x509/csr.ts';
-import { generateEcKey } from '../../x509/key.ts';
 import { parsePem } from '../../x509/pem.ts';
-import { createTestCa, createTestLeaf, type TestCertificate, type TestCertificateOptions } from '../certificates.ts';
+import { badAnswers, createSignAnswer, type SignAnswer } from '../bad-answers.ts';
+import { createTestCa, type TestCertificate } from '../certificates.ts';
 
 /** `status` of a CertificateRequest as an issuer writes it; certificates as PEM text here. */
 export interface FakeStatus {
@@ -17,13 +17,10 @@ export interface FakeStatus {
   readonly failureTime?: string;
 }
 
-/** A leaf for the request that is asked about, good unless the options say otherwise. */
-export type SignFake = (change?: TestCertificateOptions, issuer?: TestCertificate) => Promise<TestCertificate>;
-
 /** What an issuer does with one request: the statuses it writes, in order. */
 export type IssuerBehaviour = (
   request: CertificateRequest,
-  sign: SignFake,
+  sign: SignAnswer,
   ca: TestCertificate,
 ) => Promise<readonly FakeStatus[]>;
 
@@ -70,47 +67,17 @@ export const issued = (certificate: string, ca?: string): FakeStatus => ({
 /** Approves, signs, names its CA. */
 export const wellBehaved: IssuerBehaviour = async (_request, sign, ca) => [issued((await sign()).pem, ca.pem)];
 
-const HOUR = 3_600_000;
-
 /** The garbage of the reliability matrix (F5), each as the status an issuer would write. `true`: what is usable of it is used. */
-export const garbage: readonly (readonly [string, IssuerBehaviour, boolean?])[] = [
-  ['Ready without a certificate', async () => [{ conditions: [approved(), ready()] }]],
-  ['half a PEM', async (_r, sign, ca) => [issued((await sign()).pem.slice(0, 300), ca.pem)]],
-  ['a megabyte', async (_r, _sign, ca) => [issued('A'.repeat(700_000), ca.pem)]],
-  [
-    'a certificate for another key',
-    async (_r, sign, ca) => [issued((await sign({ keys: generateEcKey() })).pem, ca.pem)],
+export const garbage: readonly (readonly [string, IssuerBehaviour, boolean?])[] = badAnswers.map(
+  ({ name, certificate, usable }) => [
+    name,
+    async (request, sign, ca) => {
+      const pem = await certificate({ uriSans: await urisOf(request), sign, ca });
+      return [pem === '' ? { conditions: [approved(), ready()] } : issued(pem, ca.pem)];
+    },
+    usable,
   ],
-  [
-    'another SPIFFE ID',
-    async (_r, sign, ca) => [issued((await sign({ uriSans: ['spiffe://default/admin'] })).pem, ca.pem)],
-  ],
-  [
-    'one SPIFFE ID too many',
-    async (request, sign, ca) => [
-      issued((await sign({ uriSans: [...(await urisOf(request)), 'spiffe://default/admin'] })).pem, ca.pem),
-    ],
-  ],
-  ['a CA', async (_r, sign, ca) => [issued((await sign({ isCa: true })).pem, ca.pem)]],
-  ['an expired one', async (_r, sign, ca) => [issued((await sign({ from: -2 * HOUR, to: -HOUR })).pem, ca.pem)]],
-  [
-    'one that is not yet valid',
-    async (_r, sign, ca) => [issued((await sign({ from: HOUR, to: 2 * HOUR })).pem, ca.pem)],
-  ],
-  [
-    'no clientAuth',
-    async (_r, sign, ca) => [issued((await sign({ extendedKeyUsage: ['1.3.6.1.5.5.7.3.1'] })).pem, ca.pem)],
-  ],
-  ["a stranger's signature", async (_r, sign, ca) => [issued((await sign({}, await createTestCa())).pem, ca.pem)]],
-  ['SHA-1', async (_r, sign, ca) => [issued((await sign({ hash: 'SHA-1' })).pem, ca.pem)]],
-  ['HTML', async (_r, _sign, ca) => [issued('<html>200 OK</html>', ca.pem)]],
-  ['the chain the wrong way round', async (_r, sign, ca) => [issued(ca.pem + (await sign()).pem, ca.pem)], true],
-  [
-    'every block twice',
-    async (_r, sign, ca) => [issued((await sign()).pem.repeat(2) + ca.pem.repeat(2), ca.pem)],
-    true,
-  ],
-];
+);
 
 async function csrOf(request: CertificateRequest): Promise<{ uriSans: readonly string[]; publicKey: Buffer }> {
   const pem = Buffer.from(request.spec.request, 'base64').toString('utf8');
@@ -154,14 +121,12 @@ export async function startFakeIssuer(options: {
 
   async function answer(request: CertificateRequest): Promise<void> {
     const { uriSans, publicKey } = await csrOf(request);
-    const sign: SignFake = (change = {}, ca = issuer.ca) =>
-      createTestLeaf(ca, {
-        uriSans: uriSans.filter((san) => !san.startsWith('dns:')),
-        dnsSans: uriSans.filter((san) => san.startsWith('dns:')).map((san) => san.slice(4)),
-        to: Number.parseInt(request.spec.duration, 10) * 1000,
-        keys: { ...generateEcKey(), publicKey },
-        ...change,
-      });
+    const sign = createSignAnswer(issuer.ca, {
+      uriSans: uriSans.filter((san) => !san.startsWith('dns:')),
+      dnsSans: uriSans.filter((san) => san.startsWith('dns:')).map((san) => san.slice(4)),
+      lifetimeMs: Number.parseInt(request.spec.duration, 10) * 1000,
+      publicKey,
+    });
     for (const status of await issuer.behaviour(request, sign, issuer.ca)) await write(request.metadata.name, status);
   }
 

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { vaultCa } from '../../../src/ca/vault/backend.ts';
+import { badAnswers, createSignAnswer } from '../../../src/testing/bad-answers.ts';
+import { createCaDependencies } from '../../../src/testing/ca-contract.ts';
+import { createTestCa, type TestCertificate } from '../../../src/testing/certificates.ts';
+import { type Fault, type FaultProxy, startFaultProxy } from '../../../src/testing/fault-proxy.ts';
+import { createIssuanceWorld, type IssuanceWorld } from '../../../src/testing/issuance-world.ts';
+import { missingOpenBao, type OpenBao, startOpenBao } from '../../../src/testing/openbao.ts';
+import { createTestPki, type TestPki, testEgress } from '../../../src/testing/openbao-pki.ts';
+import { inspectCsr } from '../../../src/x509/csr.ts';
+import { parsePem } from '../../../src/x509/pem.ts';
+
+const missing = missingOpenBao();
+if (missing !== undefined && process.env['CI'] === 'true') throw new Error(missing);
+
+// They wait, mostly.
+vi.setConfig({ maxConcurrency: 12 });
+const eventually = <T>(check: () => T, timeout = 90_000) => vi.waitFor(check, { timeout, interval: 50 });
+/** Other names: the leaf a proxy has is not the one it must have. */
+const OTHER = (service: string) => ({
+  uriSans: [`spiffe://default/${service}`, `kuma://kuma.io/service/${service}`, 'kuma://v/2'],
+});
+
+describe.skipIf(missing !== undefined)(`vault${missing === undefined ? '' : ` (${missing})`}`, () => {
+  let bao: OpenBao;
+  let pki: TestPki;
+  let ca: TestCertificate;
+  beforeAll(async () => {
+    bao = await startOpenBao();
+    pki = await createTestPki(bao);
+    ca = await createTestCa({ subject: 'CN=garbage' });
+  });
+  afterAll(() => bao?.close());
+
+  async function open(): Promise<{ world: IssuanceWorld; proxy: FaultProxy } & AsyncDisposable> {
+    const proxy = await startFaultProxy(bao.address, bao.caPem);
+    const world = await createIssuanceWorld({
+      kind: vaultCa,
+      deps: createCaDependencies({ egress: testEgress() }),
+    });
+    world.use(pki.config({ address: proxy.address, tls: { caCert: { inlineString: proxy.caPem } } }).conf);
+    return {
+      world,
+      proxy,
+      async [Symbol.asyncDispose]() {
+        await world.close();
+        await proxy.close();
+      },
+    };
+  }
+
+  const errors = (text: string) => JSON.stringify({ errors: [text] });
+  const PROXIES = Array.from({ length: 20 }, (_, index) => `web-${index}`);
+  const F4: readonly [string, Fault, string][] = [
+    ['refused connection', 'refused', 'ConnectionRefused'],
+    ['hang', 'hang', 'Timeout'],
+    ['403', { status: 403, body: errors('permission denied') }, 'PermissionDenied'],
+    ['429', { status: 429, body: errors('request path "pki": rate limit quota exceeded') }, 'RateLimited'],
+    ['500', { status: 500, body: '<html>broken</html>' }, 'VaultError'],
+    ['slow 9 s', { slowMs: 9000 }, 'Timeout'],
+    ['drops after accept', 'drop', 'ConnectionLost'],
+    ['TLS expired', 'tls-expired', 'TlsExpired'],
+  ];
+
+  it.concurrent.each(F4)(
+    'F4: %s takes no leaf away, is asked little, is seen, and is over for all at once',
+    async (_name, fault, reason) => {
+      await using at = await open();
+      const { world, proxy } = at;
+      for (const one of PROXIES) world.want(one);
+      await eventually(() => expect(PROXIES.filter((one) => world.leaf(one) === undefined)).toEqual([]));
+      const serials = PROXIES.map((one) => world.leaf(one)?.serial);
+      await proxy.fail(fault);
+      const before = proxy.calls.length;
+      const failedAt = Date.now();
+      for (const one of PROXIES) world.want(one, { ...OTHER('web'), requestTimeoutMs: 2000 });
+      await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason }));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, failedAt + 4000 - Date.now())));
+      expect(PROXIES.map((one) => world.leaf(one)?.serial)).toEqual(serials);
+      // The first wave, with what it takes to find out why, and a few probes: not each proxy again and again.
+      expect(proxy.calls.length - before).toBeLessThan(5 * PROXIES.length);
+      await proxy.fail('none');
+      await eventually(() =>
+        expect(PROXIES.filter((one, index) => world.leaf(one)?.serial === serials[index])).toEqual([]),
+      );
+      await eventually(() => expect(world.backend()).toMatchObject({ state: 'Ready' }));
+    },
+  );
+
+  /** What was asked by the body of a call to `sign`. */
+  async function answerOf(body: Buffer) {
+    const asked = JSON.parse(String(body)) as { csr: string; ttl: string };
+    const { uriSans, publicKey } = await inspectCsr(parsePem(asked.csr)[0]!.der);
+    const sign = createSignAnswer(ca, { uriSans, publicKey, lifetimeMs: Number.parseInt(asked.ttl, 10) * 1000 });
+    return { uriSans, sign, ca };
+  }
+  const data = (certificate: string) =>
+    JSON.stringify({ data: { certificate, issuing_ca: ca.pem, ca_chain: [ca.pem] }, warnings: null });
+
+  it.concurrent.each(badAnswers.map((bad) => ({ ...bad })))(
+    'F5: $name takes no good leaf away',
+    async ({ certificate, usable }) => {
+      await using at = await open();
+      const { world, proxy } = at;
+      world.want('web-1');
+      await eventually(() => expect(world.leaf('web-1')).toBeDefined());
+      const { serial } = world.leaf('web-1')!;
+      proxy.answer = async ({ path, body }) =>
+        path.includes('/sign/') ? { status: 200, body: data(await certificate(await answerOf(body))) } : undefined;
+      world.want('web-1', OTHER('web'));
+      if (usable) {
+        await eventually(() => expect(world.leaf('web-1')?.serial).not.toBe(serial));
+        return;
+      }
+      await eventually(() => expect(world.failure('web-1')).toMatchObject({ attempts: 1 }));
+      expect(world.leaf('web-1')?.serial).toBe(serial);
+      expect(world.backend()).toMatchObject({ state: 'Failing', reason: 'InvalidAnswer' });
+      const bundle = world.identity.bundle('default')?.pem;
+      expect(bundle).toBe(pki.rootPem);
+    },
+  );
+
+  it('F5: 50 MB are not read, and cost no memory', async () => {
+    await using at = await open();
+    const { world, proxy } = at;
+    world.want('web-1');
+    await eventually(() => expect(world.leaf('web-1')).toBeDefined());
+    const { serial } = world.leaf('web-1')!;
+    let sent = 0;
+    proxy.answer = async ({ path }) => {
+      if (!path.includes('/sign/')) return undefined;
+      const part = Buffer.alloc(1024 * 1024, 'A');
+      const body = function* () {
+        for (; sent < 50; sent += 1) yield part;
+      };
+      return { status: 200, body: body() };
+    };
+    world.want('web-1', OTHER('web'));
+    await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason: 'AnswerTooLarge' }));
+    expect(sent).toBeLessThan(20);
+    expect(world.leaf('web-1')?.serial).toBe(serial);
+  });
+});
