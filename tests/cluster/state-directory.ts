@@ -88,10 +88,14 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** A process that has ended but was not waited for (a zombie) counts as gone. */
+/**
+ * A process that has ended but was not waited for (a zombie) counts as gone, once its last thread is: until then its sockets are open, and its port is taken.
+ * Source: proc(5).
+ */
 function isAlive(pid: number): boolean {
   try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return !(/^State:\s+Z/m.test(status) && /^Threads:\s+1$/m.test(status));
   } catch {
     return false;
   }
