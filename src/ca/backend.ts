@@ -226,7 +226,7 @@ export interface ExpectedUse {
   readonly leafLifetimeMs: number;
 }
 
-/** One type of CA backend: `builtin`, `provided`, `certmanager`, later `vault`, `acmpca`. Listed in `ca/index.ts`. */
+/** One type of CA backend: `builtin`, `provided`, `certmanager`, `vault`, `acmpca`. Listed in `ca/index.ts`. */
 export interface CaBackendKind {
   readonly type: string;
   /** Of the issuer as it is known; a Mesh may say otherwise. Absent: 32 signings in flight. */

@@ -16,8 +16,10 @@ export interface VaultSession {
 }
 
 interface Held extends VaultToken {
-  /** Of the monotonic clock. */
+  /** Of the monotonic clock: when its life was given to it, by the login or the last renewal. */
   readonly since: number;
+  /** Of the monotonic clock: when it came from the login. */
+  readonly gotAt: number;
 }
 
 /** A login takes no longer, in ms. */
@@ -71,7 +73,8 @@ export function createVaultSession(options: {
   }
 
   function hold(token: VaultToken): Held {
-    held = { ...token, since: clock.monotonic() };
+    const now = clock.monotonic();
+    held = { ...token, since: now, gotAt: now };
     options.ends(undefined);
     if (token.ttlMs > 0) at((token.ttlMs * 2) / 3, () => refresh(token.ttlMs));
     return held;
@@ -94,7 +97,7 @@ export function createVaultSession(options: {
         if (held !== old) return;
         // Near its longest life a token is given less and less.
         if (renewed.ttlMs >= ttlMs / 2) {
-          held = { ...renewed, since: old.since };
+          held = { ...renewed, since: clock.monotonic(), gotAt: old.gotAt };
           at((renewed.ttlMs * 2) / 3, () => refresh(renewed.ttlMs));
           return;
         }
@@ -145,7 +148,7 @@ export function createVaultSession(options: {
     async another(token, signal) {
       if (auth.kind === 'agent') return undefined;
       if (held !== undefined && held.token === token) {
-        if (clock.monotonic() - held.since < FRESH_MS) return undefined;
+        if (clock.monotonic() - held.gotAt < FRESH_MS) return undefined;
         held = undefined;
         timer?.cancel();
       }

@@ -14,6 +14,7 @@ import { readVaultConf } from '../../../src/ca/vault/conf.ts';
 import { type Clock, systemClock } from '../../../src/lib/clock.ts';
 import { createCaDependencies, createMemorySecrets, createRequest } from '../../../src/testing/ca-contract.ts';
 import { createTestCa, createTestLeaf } from '../../../src/testing/certificates.ts';
+import { startFaultProxy } from '../../../src/testing/fault-proxy.ts';
 import { createIssuanceWorld } from '../../../src/testing/issuance-world.ts';
 import { missingOpenBao, type OpenBao, startOpenBao } from '../../../src/testing/openbao.ts';
 import { createTestPki, type TestPki, testEgress } from '../../../src/testing/openbao-pki.ts';
@@ -161,6 +162,32 @@ describe.skipIf(missing !== undefined)(`vault${missing === undefined ? '' : ` ($
         reviews.close();
         reviews.closeAllConnections();
         rmSync(directory, { recursive: true });
+      }
+    });
+
+    it('with the AWS role of the machine, which only Vault can check', async () => {
+      // OpenBao has no auth/aws: the login alone is a fake's, which gives out a real token.
+      const proxy = await startFaultProxy(bao.address, bao.caPem);
+      const token = await pki.token(['sign']);
+      const logins: Record<string, string>[] = [];
+      proxy.answer = async ({ path, body }) => {
+        if (path !== '/v1/auth/aws/login') return undefined;
+        logins.push(JSON.parse(String(body)));
+        const auth = { client_token: token, lease_duration: 3600, renewable: true };
+        return { status: 200, body: JSON.stringify({ auth }) };
+      };
+      vi.stubEnv('AWS_ACCESS_KEY_ID', 'AKIDEXAMPLE');
+      vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'canary-aws');
+      try {
+        const aws = { role: 'weft', iamServerIdHeader: 'vault.example.com' };
+        const tls = { caCert: { inlineString: proxy.caPem } };
+        expect(await issue(open(pki.config({ address: proxy.address, tls, auth: { aws } })))).toBe('own key');
+        expect(logins).toMatchObject([{ role: 'weft', iam_http_request_method: 'POST' }]);
+        expect(Buffer.from(logins[0]!['iam_request_headers']!, 'base64').toString()).toContain('AKIDEXAMPLE');
+        expect(JSON.stringify(logins)).not.toContain('canary-aws');
+      } finally {
+        vi.unstubAllEnvs();
+        await proxy.close();
       }
     });
 
