@@ -9,10 +9,12 @@ import { createCaDependencies } from '../testing/ca-contract.ts';
 import { createTestCa, createTestLeaf, type TestCertificate } from '../testing/certificates.ts';
 import { createDrivenClock, type DrivenClock } from '../testing/fakes/driven-clock.ts';
 import { CLIENT_AUTH, KEY_USAGE, SERVER_AUTH } from '../x509/certificate.ts';
+import { createCsr } from '../x509/csr.ts';
 import { generateEcKey, toPkcs8Pem } from '../x509/key.ts';
 import type { BackendMemories, BackendMemory } from './coordinator-memory.ts';
 import { leafHistory } from './history.ts';
 import type { DesiredIdentity, IdentityEvent, IdentityService } from './identity.ts';
+import { ProxyKeyError, type WantedCsr } from './proxy-key.ts';
 import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
 import { createIdentityService } from './service.ts';
 
@@ -286,6 +288,146 @@ describe('issuing', () => {
     clearInterval(counter);
     expect(turns).toBeGreaterThan(10);
     await real.close();
+  });
+});
+
+describe('a key beside the proxy', () => {
+  const own = (change: Partial<DesiredIdentity> = {}) => wanted({ keys: 'proxy', ...change });
+  /** A launcher with these keys that answers with `make`; `asked` counts. */
+  function launcher(make: (wanted: WantedCsr) => Promise<Buffer> | Buffer, ...keys: string[]) {
+    const known = new Set(keys);
+    const holder = {
+      asked: 0,
+      holds: (keyId: string) => known.has(keyId),
+      made: (keyId: string) => void known.add(keyId),
+      request(csr: WantedCsr) {
+        holder.asked += 1;
+        return inRealTime(async () => make(csr));
+      },
+    };
+    return holder;
+  }
+  const honest = ({ uriSans, names }: WantedCsr) => createCsr(generateEcKey().privateKey, uriSans, names);
+
+  beforeEach(() => service.setMesh('default', mtls('ca-1')));
+
+  it('gets a leaf when its launcher is there, which is held without the key', async () => {
+    service.want(WEB, own());
+    await clock.advance(60_000);
+    expect([signings.length, service.state(WEB).failure]).toEqual([0, undefined]);
+    service.setKeyHolder(WEB, launcher(honest));
+    await clock.advance(1000);
+    const leaf = service.state(WEB).leaf!;
+    expect(leaf).not.toHaveProperty('keyPem');
+    expect(leaf.keyId).toMatch(/^[0-9a-f]{64}$/);
+    expect(signings[0]).toMatchObject({ keyIsElsewhere: true });
+    expect(signings[0]).not.toHaveProperty('sealedKey');
+    await service.close();
+    expect(createSealer(sealingKey).open([...stored.values()][0]!)).not.toHaveProperty('keyPem');
+
+    // After a restart of both it is the same leaf.
+    service = createService();
+    await service.start();
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, own());
+    service.setKeyHolder(WEB, launcher(honest, leaf.keyId!));
+    await clock.advance(1000);
+    expect([serialOf(), signings.length]).toEqual([leaf.serial, 1]);
+  });
+
+  it('is a new one with each leaf', async () => {
+    const holder = launcher(honest);
+    service.want(WEB, own());
+    service.setKeyHolder(WEB, holder);
+    await clock.advance(1000);
+    const { keyId } = service.state(WEB).leaf!;
+    await clock.advance(0.81 * HOUR);
+    expect(service.state(WEB).leaf).toMatchObject({ generation: 2, reason: 'due' });
+    expect(service.state(WEB).leaf!.keyId).not.toBe(keyId);
+    expect(holder.asked).toBe(2);
+  });
+
+  it('replaces one that was made here, and the other way round', async () => {
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    service.setKeyHolder(WEB, launcher(honest));
+    service.want(WEB, own());
+    await clock.advance(1000);
+    expect(service.state(WEB).leaf).toMatchObject({ generation: 2, reason: 'key-moved' });
+    service.setKeyHolder(WEB, undefined);
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    expect(service.state(WEB).leaf).toMatchObject({ generation: 3, reason: 'key-moved', keyPem: expect.anything() });
+  });
+
+  it('that is lost costs one leaf, and one that is lost each time costs fewer and fewer', async () => {
+    service.want(WEB, own());
+    for (let time = 0; time < 20; time += 1) {
+      service.setKeyHolder(WEB, launcher(honest));
+      await clock.advance(1000);
+      service.setKeyHolder(WEB, undefined);
+    }
+    expect(signings.length).toBe(4);
+    const { serial } = service.state(WEB).leaf!;
+    service.setKeyHolder(WEB, launcher(honest));
+    await clock.advance(60_000);
+    expect(serialOf()).not.toBe(serial);
+    expect(signings.length).toBe(5);
+  });
+
+  it('asks no issuer for what a hostile launcher sends, leaves it alone for longer and longer, and serves the others', async () => {
+    const hostile = launcher(() => Buffer.from('garbage'));
+    service.want(WEB, own());
+    service.setKeyHolder(WEB, hostile);
+    await clock.advance(120_000);
+    expect(hostile.asked).toBeLessThan(10);
+    expect(signings.length).toBe(0);
+    expect(service.state(WEB).failure?.message).toContain('the certificate request of its launcher was refused');
+    expect(service.backends('default')[0]).toMatchObject({ state: 'Ready' });
+    const api = { mesh: 'default', name: 'api-1' };
+    service.want(api, own());
+    service.setKeyHolder(api, launcher(honest));
+    await clock.advance(1000);
+    expect(service.state(api).leaf).toBeDefined();
+  });
+
+  it('is refused when another proxy has it', async () => {
+    const { privateKey } = generateEcKey();
+    const same = ({ uriSans }: WantedCsr) => createCsr(privateKey, uriSans);
+    const api = { mesh: 'default', name: 'api-1' };
+    for (const proxy of [WEB, api]) {
+      service.want(proxy, own());
+      service.setKeyHolder(proxy, launcher(same));
+      await clock.advance(1000);
+    }
+    expect(serialOf()).toBeDefined();
+    expect(service.state(api)).toMatchObject({ leaf: undefined, failure: { message: /used before/ } });
+  });
+
+  it('waits for a launcher that left before it answered, as if it had not been there', async () => {
+    const left = launcher(() => {
+      throw new ProxyKeyError('away', 'it left');
+    });
+    service.want(WEB, own());
+    service.setKeyHolder(WEB, left);
+    service.setKeyHolder(WEB, undefined);
+    await clock.advance(1000);
+    service.setKeyHolder(WEB, launcher(honest));
+    await clock.advance(1000);
+    expect(serialOf()).toBeDefined();
+    expect(leafEvents()).toHaveLength(1);
+    expect(events.filter(({ kind }) => kind === 'failure')).toEqual([]);
+  });
+
+  it('is never another one that an issuer made', async () => {
+    answer = async (request) => ({
+      ...(await good(request)),
+      privateKeyPem: toPkcs8Pem(generateEcKey().privateKey),
+    });
+    service.want(WEB, own());
+    service.setKeyHolder(WEB, launcher(honest));
+    await clock.advance(1000);
+    expect(service.state(WEB)).toMatchObject({ leaf: undefined, failure: { message: /issuer made a key/ } });
   });
 });
 

@@ -14,6 +14,8 @@ export interface KeptIdentity {
 export const NOTHING_KEPT: KeptIdentity = { leaf: undefined, next: undefined };
 
 interface FileContent {
+  /** `<mesh>.<name>`: a folder may get another proxy. */
+  readonly proxy: string;
   readonly leaf?: {
     readonly keyPem: string;
     readonly serial: string;
@@ -24,8 +26,9 @@ interface FileContent {
 }
 
 /** Replaces the file as a whole, mode 0600. Throws the system's error. */
-export function saveIdentity(path: string, { leaf, next }: KeptIdentity): void {
+export function saveIdentity(path: string, proxy: string, { leaf, next }: KeptIdentity): void {
   const content: FileContent = {
+    proxy,
     ...(leaf && {
       leaf: { keyPem: keyPem(leaf.key), serial: leaf.serial, chainPem: leaf.chainPem, anchorPem: leaf.anchorPem },
     }),
@@ -37,11 +40,15 @@ export function saveIdentity(path: string, { leaf, next }: KeptIdentity): void {
   fs.renameSync(fresh, path);
 }
 
-/** What a former launcher left. A file that can't be read is as good as none; `report` is told why. */
-export function loadIdentity(path: string, report: (reason: string) => void): KeptIdentity {
+/** What a former launcher of the same proxy left. A file that can't be used is as good as none; `report` is told why. */
+export function loadIdentity(path: string, proxy: string, report: (reason: string) => void): KeptIdentity {
   try {
     if (!fs.existsSync(path)) return NOTHING_KEPT;
     const content = JSON.parse(fs.readFileSync(path, 'utf8')) as FileContent;
+    if (content.proxy !== proxy) {
+      report('it is of another proxy');
+      return NOTHING_KEPT;
+    }
     return {
       leaf: content.leaf && {
         key: readKey(content.leaf.keyPem),

@@ -38,7 +38,7 @@ export async function createKeyKeeper(
   options: { log: Logger; random: () => number; now: () => number },
 ): Promise<KeyKeeper> {
   const { log, now } = options;
-  let { leaf, next } = plan.file === '' ? NOTHING_KEPT : loadIdentity(plan.file, unreadable);
+  let { leaf, next } = plan.file === '' ? NOTHING_KEPT : loadIdentity(plan.file, plan.proxy, unusable);
   /** What was said last to the control plane of the newest leaf; it may ask again. */
   let verdict: Extract<LauncherMessage, { type: 'accepted' | 'refused' }> | undefined;
   let tell: (message: LauncherMessage) => void = () => {};
@@ -60,8 +60,8 @@ export async function createKeyKeeper(
   }
   if (leaf !== undefined) server.serve(leaf);
 
-  function unreadable(reason: string): void {
-    log.warn('the key of the former run cannot be read, a new one is made', { file: plan.file, reason });
+  function unusable(reason: string): void {
+    log.warn('the key of the former run cannot be used, a new one is made', { file: plan.file, reason });
   }
 
   function refuse(serial: string, message: string): void {
@@ -78,7 +78,7 @@ export async function createKeyKeeper(
   function save(): void {
     if (plan.file === '') return;
     try {
-      saveIdentity(plan.file, { leaf, next });
+      saveIdentity(plan.file, plan.proxy, { leaf, next });
     } catch (error) {
       log.warn('the key cannot be kept for the next run', { file: plan.file, reason: messageOf(error) });
     }
