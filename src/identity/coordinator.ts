@@ -259,6 +259,7 @@ export function createCoordinator<T>(options: CoordinatorOptions<T>): Coordinato
         restored = false;
         hurryAll(remembered);
       } else {
+        remembered.clear();
         breaker.succeeded();
         refusals.clear();
         hurryAll();
@@ -280,7 +281,7 @@ export function createCoordinator<T>(options: CoordinatorOptions<T>): Coordinato
     memory() {
       const now = clock.now();
       const kept = [...failures]
-        .filter(([, { nextAttemptAt }]) => nextAttemptAt > now)
+        .filter(([proxy, { nextAttemptAt }]) => asking.has(proxy) || remembered.has(proxy) || nextAttemptAt > now)
         .slice(0, MOST_REMEMBERED)
         .map(([proxy, { attempts, since, nextAttemptAt }]) => ({ proxy, attempts, since, nextAttemptAt }));
       const slowedTo = pace.slowedTo();
