@@ -50,7 +50,7 @@ export interface HeldLeaf {
   readonly issuedAt: number;
   /** The life that was asked for, in ms; absent in records of former versions. There are issuers that give more, whatever is asked. */
   readonly askedMs?: number;
-  /** Epoch ms; drawn once, uniform in 70-80 % of the life, never past the CA's end minus a margin. */
+  /** Epoch ms; chosen once, in 70-80 % of the life; earlier when too many others are renewed then (`renewal-plan.ts`), never later. */
   readonly renewAt: number;
   /** How many leaves this proxy got so far, this one included. */
   readonly generation: number;

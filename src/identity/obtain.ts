@@ -4,7 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { type CsrNames, createCsr } from '../x509/csr.ts';
 import { generateEcKey, generateRsaKey, type KeyPair, parsePrivateKey, toPkcs8Pem } from '../x509/key.ts';
 import { createTrustStore, type TrustStore, verifyLeaf } from '../x509/verify.ts';
-import { type IssueReason, renewalTime } from './decide.ts';
+import type { IssueReason } from './decide.ts';
 import { formerLeaves } from './history.ts';
 import type { DesiredIdentity, HeldLeaf, ProxyKey } from './identity.ts';
 import { type OpenBackend, withDeadline } from './mesh-backends.ts';
@@ -37,11 +37,12 @@ export async function obtainLeaf(options: {
   reason: IssueReason;
   sealer: Sealer;
   clock: Clock;
-  random: () => number;
   /** Makes the key; `undefined`: it is made here. */
   holder: KeyHolder | undefined;
   /** Whether a leaf has this key already. */
   isKeyUsed: (keyId: string) => boolean;
+  /** When a leaf issued now that is good until `end` is renewed; epoch ms. */
+  renewal: (issuedAt: number, end: number) => number;
 }): Promise<Obtained> {
   const { proxy, desired, backend, sealer, clock, holder } = options;
   if (backend.trust === undefined) {
@@ -85,7 +86,7 @@ export async function obtainLeaf(options: {
     backend: desired.backend,
     issuedAt: now,
     askedMs: desired.lifetimeMs,
-    renewAt: renewalTime(now, Math.min(verdict.leaf.notAfter, now + desired.lifetimeMs), options.random()),
+    renewAt: options.renewal(now, Math.min(verdict.leaf.notAfter, now + desired.lifetimeMs)),
     generation: (options.former?.generation ?? 0) + 1,
     reason: options.reason,
     former: formerLeaves(options.former),

@@ -34,6 +34,7 @@ import { createLeafWriter } from './leaf-writer.ts';
 import { createMeshBackends, type MeshBackends } from './mesh-backends.ts';
 import { type Obtained, obtainLeaf } from './obtain.ts';
 import { type KeyHolder, ProxyKeyError } from './proxy-key.ts';
+import { createRenewalPlan } from './renewal-plan.ts';
 import { createRenewals } from './renewals.ts';
 import { createRoots } from './roots.ts';
 import { createSchedule } from './schedule.ts';
@@ -101,6 +102,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   /** Keys beside proxies that leaves are for, and which proxy's. */
   const keysElsewhere = new Map<string, string>();
   const renewals = createRenewals();
+  const plan = createRenewalPlan(random);
   const roots = createRoots(clock, (id) => meshes.get(id.split('//')[0]!)?.rootsChanged());
   const schedule = createSchedule(clock, (ids) => {
     for (const id of ids) {
@@ -217,8 +219,12 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     record.replaceAt = undefined;
     if (former?.keyId !== undefined) keysElsewhere.delete(former.keyId);
     if (leaf?.keyId !== undefined) keysElsewhere.set(leaf.keyId, record.id);
-    if (leaf !== undefined) roots.add(workId(mesh, leaf.backend), leaf);
+    if (leaf !== undefined) {
+      roots.add(workId(mesh, leaf.backend), leaf);
+      plan.add(workId(mesh, leaf.backend), leaf);
+    }
     if (former === undefined) return;
+    plan.remove(workId(mesh, former.backend), former);
     const same = former.backend === leaf?.backend && former.anchorPem === leaf.anchorPem;
     roots.remove(workId(mesh, former.backend), former, replaced && !same);
   }
@@ -245,7 +251,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
         reason,
         sealer,
         clock,
-        random,
+        renewal: (issuedAt, end) => plan.choose(workId(key.mesh, name), issuedAt, end),
       });
       // Looked at when the answer is there: many may be under way.
       if (obtained.learned !== undefined && roots.of(workId(key.mesh, name)).length >= MOST_ROOTS) {
