@@ -3,7 +3,7 @@
  *
  * | setting | meaning | default |
  * | --- | --- | --- |
- * | `BENCH` | which, by comma: P1 P3 P4 P5 P7 P8 P9; on a real API server K1 K3 K4 | all P but P8 |
+ * | `BENCH` | which, by comma: P1 P3 P4 P5 P6 P7 P8 P9; on a real API server K1 K3 K4 | all P but P6 and P8 |
  * | `N` | numbers of proxies, by comma | 100,1000 |
  * | `STORE` | `memory`, `sqlite` | both |
  * | `XDS` | `delta`, `sotw` | delta for us, sotw for the peer: what each uses by default |
@@ -23,6 +23,7 @@ import { type Program, type StoreKind, WEFT } from './control-plane.ts';
 import { p9 } from './first-request.ts';
 import type { Protocol } from './fleet/messages.ts';
 import { k1, k3, k4 } from './kubernetes-benches.ts';
+import { p6 } from './rotation-storm.ts';
 import type { Row, Setup } from './session.ts';
 import { formatTable, ratios, slope } from './table.ts';
 
@@ -62,6 +63,9 @@ async function run(bench: string, setup: Setup): Promise<Row[]> {
       return await each((n) => p4(setup, n, durations));
     case 'P5':
       return await each((services) => p5(setup, 10, services), [100, 1000]);
+    case 'P6':
+      // In one process and in driven time: no store, no proxies.
+      return setup.store === 'memory' && !setup.program.peer ? await each((n) => p6(n)) : [];
     case 'P7':
       // Nothing is left of a memory store after kill -9; a peer without an embedded store gets its Mesh again.
       return setup.store === 'memory' && !setup.program.peer ? [] : await each((n) => p7(setup, n));
