@@ -17,7 +17,7 @@ export interface IssuedLeaf {
 }
 
 /** So many leaves of a proxy are remembered, the one it holds included. They are part of the held leaf, so they cost no write of their own. */
-export const HISTORY_LENGTH = 10;
+const HISTORY_LENGTH = 10;
 
 /** The leaves before the one that comes after `leaf`, newest first. */
 export function formerLeaves(leaf: HeldLeaf | undefined): readonly IssuedLeaf[] {

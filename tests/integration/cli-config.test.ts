@@ -300,10 +300,14 @@ describe('completion', () => {
     await local(['config', 'control-planes', 'add', '--name', 'here', '--address', cli.url]);
     expect(await complete('ge')).toEqual(['get', 'generate']);
     expect(await complete('generate', 'dataplane-token', '--pr')).toEqual(['--proxy-type']);
-    expect(await complete('get', 'meshes', '-o', '')).toEqual(['table', 'yaml', 'json']);
+    expect(await complete('get', 'meshes', '-o', '')).toEqual(['table', 'wide', 'yaml', 'json']);
     expect(await complete('get', 'meshtraf')).toEqual(['meshtrafficpermissions']);
     expect(await complete('get', 'mesh', '')).toEqual(['default']);
     expect(await complete('inspect', 'dataplane')).toEqual(['dataplanes', 'dataplane']);
+    await cli.api.seed('Dataplane', 'web-1', { networking: { address: '10.0.0.1' } }, { mesh: 'default' });
+    expect(await complete('certs', '')).toEqual(['list', 'show', 'verify', 'renew', 'history']);
+    expect(await complete('certs', 'show', 'w')).toEqual(['web-1']);
+    expect(await complete('certs', 'list', '')).toEqual(['']);
   });
 
   it('has nothing to say, and no error, without a control plane', async () => {

@@ -30,7 +30,7 @@ export interface RunOptions {
 }
 
 /** Runs one command line with a home folder of its own. */
-async function runCli(argv: readonly string[], home: string, options: RunOptions = {}): Promise<Result> {
+export async function runCli(argv: readonly string[], home: string, options: RunOptions = {}): Promise<Result> {
   let stdout = '';
   let stderr = '';
   const code = await execute(argv, {
