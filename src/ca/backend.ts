@@ -224,6 +224,8 @@ export interface RehearsalFinding extends Violation {
 export interface ExpectedUse {
   readonly proxies: number;
   readonly leafLifetimeMs: number;
+  /** Most leaves a second; absent: as many as it takes. */
+  readonly perSecond?: number | undefined;
 }
 
 /** One type of CA backend: `builtin`, `provided`, `certmanager`, `vault`, `acmpca`. Listed in `ca/index.ts`. */

@@ -1,5 +1,6 @@
 import type { BackendConfig, CaBackendKind, CaDependencies } from '../ca/backend.ts';
 import { leafLifetimeMs } from '../identity/desired.ts';
+import { limitsOf } from '../identity/limits.ts';
 import { type Rehearsal, rehearse } from '../identity/rehearsal.ts';
 import type { Clock } from '../lib/clock.ts';
 import { stableJson } from '../lib/hash.ts';
@@ -56,7 +57,8 @@ export function createRehearsals(options: {
       const rehearsal = await run(mesh, listed, ON_REQUEST_MS);
       const { total: proxies } = await store.list({ type: 'Dataplane', mesh: mesh.meta.name, size: 1 });
       const config = configOf(mesh, backend);
-      const usage = kind.usage?.(config, { proxies, leafLifetimeMs: lifetimeOf(backend) }) ?? [];
+      const usage =
+        kind.usage?.(config, { proxies, leafLifetimeMs: lifetimeOf(backend), ...limitsOf(backend, caKinds) }) ?? [];
       return { mesh: mesh.meta.name, backend: name, type: kind.type, ...rehearsal, usage };
     },
     async violations(mesh, previous) {

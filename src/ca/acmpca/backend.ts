@@ -88,7 +88,7 @@ export const acmPcaCa: CaBackendKind = {
     }
   },
 
-  usage: (_config, use) => usageLines(use, ISSUES_PER_SECOND),
+  usage: (_config, use) => usageLines(use),
 };
 
 /** What is known of the CA is asked again after this time: it may have been renewed. */

@@ -10,12 +10,12 @@ it('counts the certificates of a month', () => {
 });
 
 it('says what they mean', () => {
-  expect(usageLines({ proxies: 1000, leafLifetimeMs: 24 * HOUR }, 25)).toEqual([
+  expect(usageLines({ proxies: 1000, leafLifetimeMs: 24 * HOUR, perSecond: 25 })).toEqual([
     'about 40,556 certificates a month: 1,000 proxies, leaves of 24 h, renewed after 75 % of it; each is paid for (https://aws.amazon.com/private-ca/pricing/)',
     'the quota of 1,000,000 certificates of one CA lasts 2 years',
     'all leaves at once take 40 s at 25 a second',
   ]);
-  expect(usageLines({ proxies: 1, leafLifetimeMs: HOUR }, 25)[0]).toMatch(/1 proxy, leaves of 60 min/);
-  expect(usageLines({ proxies: 5000, leafLifetimeMs: HOUR }, 25)[1]).toMatch(/lasts 7 d/);
-  expect(usageLines({ proxies: 0, leafLifetimeMs: HOUR }, 25)).toHaveLength(1);
+  expect(usageLines({ proxies: 1, leafLifetimeMs: HOUR })[0]).toMatch(/1 proxy, leaves of 60 min/);
+  expect(usageLines({ proxies: 5000, leafLifetimeMs: HOUR })[1]).toMatch(/lasts 7 d/);
+  expect(usageLines({ proxies: 0, leafLifetimeMs: HOUR })).toHaveLength(1);
 });

@@ -12,19 +12,24 @@ export function certificatesPerMonth({ proxies, leafLifetimeMs }: ExpectedUse): 
   return Math.ceil((proxies * MONTH_MS) / (MEAN_RENEWAL * leafLifetimeMs));
 }
 
-/** What many leaves mean with AWS Private CA, which is paid by the certificate. `perSecond`: how many it gives. */
-export function usageLines(use: ExpectedUse, perSecond: number): readonly string[] {
+/** What many leaves mean with AWS Private CA, which is paid by the certificate. */
+export function usageLines(use: ExpectedUse): readonly string[] {
   const monthly = certificatesPerMonth(use);
-  const { proxies } = use;
+  const { proxies, perSecond } = use;
   const lines = [
     `about ${count(monthly)} certificates a month: ${count(proxies)} ${proxies === 1 ? 'proxy' : 'proxies'}, leaves of ${span(use.leafLifetimeMs)}, renewed after 75 % of it; each is paid for (https://aws.amazon.com/private-ca/pricing/)`,
   ];
-  if (proxies > 0) {
-    const months = CERTIFICATES_PER_CA / monthly;
-    lines.push(
-      `the quota of ${count(CERTIFICATES_PER_CA)} certificates of one CA lasts ${months < 1 ? span(months * MONTH_MS) : months < 24 ? `${Math.floor(months)} months` : `${count(Math.floor(months / 12))} years`}`,
-      `all leaves at once take ${span((proxies / perSecond) * 1000)} at ${perSecond} a second`,
-    );
+  if (proxies === 0) return lines;
+  const months = CERTIFICATES_PER_CA / monthly;
+  const lasts =
+    months < 1
+      ? span(months * MONTH_MS)
+      : months < 24
+        ? `${Math.floor(months)} months`
+        : `${count(Math.floor(months / 12))} years`;
+  lines.push(`the quota of ${count(CERTIFICATES_PER_CA)} certificates of one CA lasts ${lasts}`);
+  if (perSecond !== undefined) {
+    lines.push(`all leaves at once take ${span((proxies / perSecond) * 1000)} at ${perSecond} a second`);
   }
   return lines;
 }

@@ -47,6 +47,8 @@ export interface FakeAcmPca {
   inProgress: number;
   /** Calls a second; absent: no limit. */
   quota: { readonly issue: number; readonly fetch: number } | undefined;
+  /** A call of somebody else who shares the quota. */
+  takeIssue(): void;
   /** Everything is done, and no answer arrives. */
   loseAnswers: boolean;
   /** Asked before everything else. */
@@ -115,6 +117,9 @@ export async function startFakeAcmPca(
     inProgress: 0,
     quota: undefined as FakeAcmPca['quota'],
     loseAnswers: false,
+    takeIssue() {
+      if (fake.quota !== undefined) buckets.issue(fake.quota.issue);
+    },
     intercept: (() => undefined) as FakeAcmPca['intercept'],
     issuance: (async (sign, _ca, chain) => ({
       Certificate: (await sign()).pem.trimEnd(),
