@@ -57,8 +57,8 @@ export function createRehearsals(options: {
       const rehearsal = await run(mesh, listed, ON_REQUEST_MS);
       const { total: proxies } = await store.list({ type: 'Dataplane', mesh: mesh.meta.name, size: 1 });
       const config = configOf(mesh, backend);
-      const usage =
-        kind.usage?.(config, { proxies, leafLifetimeMs: lifetimeOf(backend), ...limitsOf(backend, caKinds) }) ?? [];
+      const { perSecond } = limitsOf(backend, caKinds);
+      const usage = kind.usage?.(config, { proxies, leafLifetimeMs: lifetimeOf(backend), perSecond }) ?? [];
       return { mesh: mesh.meta.name, backend: name, type: kind.type, ...rehearsal, usage };
     },
     async violations(mesh, previous) {

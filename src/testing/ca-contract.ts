@@ -44,9 +44,11 @@ export function createMemorySecrets(initial: Readonly<Record<string, string>> = 
   };
 }
 
-/** Records of requests under way, in memory. */
-export function createMemoryPending(): PendingRecords & { readonly values: ReadonlyMap<string, PendingRecord> } {
-  const values = new Map<string, PendingRecord>();
+/** Records of requests under way, in memory; `initial` are those of a former process. */
+export function createMemoryPending(
+  initial: ReadonlyMap<string, PendingRecord> = new Map(),
+): PendingRecords & { readonly values: ReadonlyMap<string, PendingRecord> } {
+  const values = new Map(initial);
   return {
     values,
     find: async (mesh, proxy) => values.get(`${mesh}/${proxy}`),

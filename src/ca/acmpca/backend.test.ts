@@ -162,9 +162,9 @@ describe('acmpca', () => {
   it('asks AWS the same question when it did not hear the answer, and pays once', async () => {
     const request = createRequest('default', { sealedKey: () => 'sealed' });
     await backend.trustAnchors(signal);
-    fake.loseAnswers = true;
+    fake.loses = (action) => action === 'IssueCertificate';
     await expect(backend.sign(request, signal)).rejects.toMatchObject({ code: 'unavailable' });
-    fake.loseAnswers = false;
+    fake.loses = () => false;
     const resumed = await backend.resume!('web-1', request.uriSans, signal);
     expect(await check(await resumed!.finish(signal), request)).toMatchObject({ ok: true });
     expect(fake.paid).toBe(1);

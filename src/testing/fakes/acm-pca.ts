@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { signAwsRequest } from '../../ca/aws/sign.ts';
+import { waitFor } from '../../lib/wait.ts';
 import { readNode } from '../../x509/certificate.ts';
 import { inspectCsr } from '../../x509/csr.ts';
 import { generateEcKey } from '../../x509/key.ts';
 import { parsePem } from '../../x509/pem.ts';
-import { createTestCa, createTestLeaf, type TestCertificate, type TestCertificateOptions } from '../certificates.ts';
+import type { AnswerParts, SignAnswer } from '../bad-answers.ts';
+import { createTestCa, createTestLeaf, type TestCertificate } from '../certificates.ts';
 
 /** What the fake answers instead of doing what it is asked. Without `body`: the connection is dropped. */
 export interface FakeAnswer {
@@ -19,15 +21,13 @@ export function awsFailure(type: string, message = 'as the test wants it', statu
   return { status, body: { __type: `com.amazonaws.acmpca#${type}`, message } };
 }
 
-/** A leaf for the request, good unless the options say otherwise. */
-export type SignFake = (change?: TestCertificateOptions, issuer?: TestCertificate) => Promise<TestCertificate>;
+/** Certificate and chain of GetCertificate, as the fake would answer. */
+export type FakeIssuance = (parts: AnswerParts, chain: string) => Promise<FakeIssued>;
 
-/** Certificate and chain of GetCertificate. */
-export type FakeIssuance = (
-  sign: SignFake,
-  ca: TestCertificate,
-  chain: string,
-) => Promise<{ readonly Certificate: string; readonly CertificateChain?: string }>;
+interface FakeIssued {
+  readonly Certificate: string;
+  readonly CertificateChain?: string;
+}
 
 /**
  * AWS Private CA as far as it is used, with what moto gets wrong: validity, signing algorithm, idempotency, certificates that take their time, quotas a
@@ -49,8 +49,8 @@ export interface FakeAcmPca {
   quota: { readonly issue: number; readonly fetch: number } | undefined;
   /** A call of somebody else who shares the quota. */
   takeIssue(): void;
-  /** Everything is done, and no answer arrives. */
-  loseAnswers: boolean;
+  /** The call is done, and its answer does not arrive. */
+  loses: (action: string) => boolean;
   /** Asked before everything else. */
   intercept: (action: string, input: Readonly<Record<string, unknown>>) => FakeAnswer | undefined;
   issuance: FakeIssuance;
@@ -60,6 +60,9 @@ export interface FakeAcmPca {
   readonly paid: number;
   /** Inputs of IssueCertificate that were accepted. */
   readonly issued: readonly Readonly<Record<string, unknown>>[];
+  /** Nothing listens at the endpoint, until `start`. */
+  stop(): Promise<void>;
+  start(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -101,10 +104,13 @@ export async function startFakeAcmPca(
   const buckets = { issue: createBucket(), fetch: createBucket() };
   const id = '00000000-0000-0000-0000-00000000000a';
   const server: Server = createServer((request, response) => void answer(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const closing = new AbortController();
+  const listen = (at: number) => new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve));
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
 
   const fake = {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: `http://127.0.0.1:${port}`,
     arn:
       upstream === undefined
         ? `arn:aws:acm-pca:${REGION}:123456789012:certificate-authority/${id}`
@@ -116,12 +122,12 @@ export async function startFakeAcmPca(
     keyAlgorithm: rsa ? 'RSA_2048' : 'EC_prime256v1',
     inProgress: 0,
     quota: undefined as FakeAcmPca['quota'],
-    loseAnswers: false,
+    loses: (() => false) as FakeAcmPca['loses'],
     takeIssue() {
       if (fake.quota !== undefined) buckets.issue(fake.quota.issue);
     },
     intercept: (() => undefined) as FakeAcmPca['intercept'],
-    issuance: (async (sign, _ca, chain) => ({
+    issuance: (async ({ sign }, chain) => ({
       Certificate: (await sign()).pem.trimEnd(),
       CertificateChain: chain.trimEnd(),
     })) as FakeIssuance,
@@ -130,9 +136,18 @@ export async function startFakeAcmPca(
       return made.size;
     },
     issued,
-    async close() {
+    async stop() {
+      if (!server.listening) return;
+      const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await closed;
+    },
+    async start() {
+      if (!server.listening) await listen(port);
+    },
+    async close() {
+      closing.abort();
+      await fake.stop();
     },
   };
 
@@ -147,8 +162,8 @@ export async function startFakeAcmPca(
     } catch (error) {
       result = error instanceof Refusal ? error.answer : { status: 500, body: { message: String(error) } };
     }
-    if (result.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, result.delayMs));
-    if (result.body === undefined || fake.loseAnswers) {
+    if (result.delayMs !== undefined) await waitFor(result.delayMs, closing.signal);
+    if (result.body === undefined || fake.loses(action)) {
       request.socket.destroy();
       return;
     }
@@ -256,17 +271,17 @@ export async function startFakeAcmPca(
   async function sign({ csr, input }: Made): Promise<object> {
     const { uriSans, publicKey, subject } = await inspectCsr(csr);
     const seconds = (name: string) => (input[name] as { Value: number }).Value * 1000 - Date.now();
-    const leaf: SignFake = (change = {}, issuer = fake.ca) =>
+    const leaf: SignAnswer = (change = {}, issuer = fake.ca) =>
       createTestLeaf(issuer, {
         subject,
-        uriSans: uriSans.filter((san) => !san.startsWith('dns:')),
+        uriSans,
         // Without it the beginning is an hour back.
         from: input['ValidityNotBefore'] === undefined ? -3_600_000 : seconds('ValidityNotBefore'),
         to: seconds('Validity'),
         keys: { ...generateEcKey(), publicKey },
         ...change,
       });
-    return fake.issuance(leaf, fake.ca, fake.ca.pem + fake.chain);
+    return fake.issuance({ uriSans, sign: leaf, ca: fake.ca }, fake.ca.pem + fake.chain);
   }
 
   function take(kind: 'issue' | 'fetch'): void {
