@@ -68,7 +68,7 @@ export const LAYERS = {
   ],
   dataplane: ['transparent-proxy', 'key-stream', 'x509', 'resources', 'lib'],
   demo: ['dataplane', 'x509', 'lib'],
-  bin: ['control-plane', 'cli', 'dataplane', 'demo'],
+  bin: ['control-plane', 'ca', 'cli', 'dataplane', 'demo'],
 };
 
 /** No I/O, no clock, no randomness: these import no `node:` module but the listed ones. */

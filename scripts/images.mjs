@@ -197,14 +197,14 @@ function stageNode(into) {
   if (text !== undefined) write(into, 'usr/share/doc/node/copyright', readFileSync(text, 'utf8'));
 }
 
-/** The bundle, the two small programs beside it, and the packages that stay outside of bundles. */
+/** The bundle, the small programs beside it, and the packages that stay outside of bundles. */
 async function stageWeft(into) {
   const home = join(into, 'opt/weft');
   mkdirSync(home, { recursive: true });
   cpSync('dist/bundle', join(home, 'dist/bundle'), { recursive: true });
   cpSync('dist/bin/weft.js', join(home, 'dist/bin/weft.js'));
   await build({
-    entryPoints: ['dist/bin/dataplane.js', 'dist/bin/demo-service.js'],
+    entryPoints: ['dist/bin/ca-plugin.js', 'dist/bin/dataplane.js', 'dist/bin/demo-service.js'],
     outdir: join(home, 'dist/bin'),
     bundle: true,
     platform: 'node',

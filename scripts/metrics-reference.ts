@@ -58,6 +58,7 @@ minimum over all of them. Names without \`weft_\` are Kuma's, for dashboards tha
 const TITLES: Readonly<Record<string, string>> = {
   identity: 'Certificates and CAs',
   'ca/certmanager': 'cert-manager',
+  'ca/plugin': 'CA plug-ins',
   'control-plane': 'Certificates of the control plane itself',
   'k8s/webhooks': 'Admission webhooks (Kubernetes)',
   lib: 'Process',

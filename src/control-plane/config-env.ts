@@ -57,7 +57,7 @@ export function envValue(placed: PlacedSetting, env: Readonly<Record<string, str
     case 'map':
       return raw === '' ? {} : mapOf(raw);
     case 'objects':
-      return undefined;
+      return raw === '' ? [] : jsonOf(raw);
   }
 }
 
@@ -67,6 +67,15 @@ function mapOf(raw: string): unknown {
     .split(',')
     .map((pair) => [pair.slice(0, pair.indexOf(':')).trim(), pair.slice(pair.indexOf(':') + 1)]);
   return raw.split(',').every((pair) => pair.indexOf(':') > 0) ? Object.fromEntries(pairs) : raw;
+}
+
+/** Text that is no JSON comes back as it is. */
+function jsonOf(raw: string): unknown {
+  try {
+    return JSON.parse(raw);
+  } catch {
+    return raw;
+  }
 }
 
 /** Source: Go `strconv.ParseBool`. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { parseAllowedEndpoint } from '../ca/egress-rule.ts';
+import { pluginSetting } from '../ca/plugin/setting.ts';
 import { INJECTOR_KEYS } from './config-keys-injector.ts';
 import {
   type ConfigOf,
@@ -339,6 +340,11 @@ export const CONFIG_KEYS = {
       allowedEndpoints: endpointList(
         'Where a CA backend may call although it is refused otherwise: addresses of this machine (loopback), link-local ones and metadata services. Each is a host, `host:port`, an address or a CIDR, such as `127.0.0.1:8100` for a Vault agent. Any other address needs no entry.',
         parseAllowedEndpoint,
+      ),
+      plugins: objects(
+        pluginSetting,
+        'CA backends of your own ([guide](../guides/write-a-ca-backend.md)): a list of `{type, module, env, read, allow, memoryMb}`. `type` is what a Mesh says in `mtls.backends[].type`; `module` is a file, the folder of a package, or a package installed in `general.workDir`. Its process gets the variables named in `env` (none), may read the folders in `read` besides its own, and may do what is in `allow`: `addons`, `child-processes` (nothing). `memoryMb` (256) is its largest heap. In the variable: the same as JSON.',
+        { env: 'WEFT_CA_PLUGINS' },
       ),
     },
   },

@@ -138,9 +138,9 @@ export function oneOf<const Choice extends string>(
   return { ...setting<Choice>('text', schema, value, description, extras), choices };
 }
 
-/** A list of objects; only a configuration file can hold it, no environment variable. */
-export function objects<T>(item: z.ZodType<T>, description: string): Setting<readonly T[]> {
-  return setting('objects', z.array(item, 'must be a list').readonly(), [], description);
+/** A list of objects; only a configuration file can hold it, and an environment variable, as JSON, where its name is given. */
+export function objects<T>(item: z.ZodType<T>, description: string, extras?: Extras): Setting<readonly T[]> {
+  return setting('objects', z.array(item, 'must be a list').readonly(), [], description, extras);
 }
 
 export function isSetting(node: Setting<unknown> | SettingTree): node is Setting<unknown> {
@@ -151,7 +151,7 @@ export function isSetting(node: Setting<unknown> | SettingTree): node is Setting
 export interface PlacedSetting {
   /** Dotted path as in YAML: `apiServer.http.port`. */
   readonly path: string;
-  /** Environment variable; `undefined` for lists of objects. */
+  /** Environment variable; `undefined` for lists of objects that have none. */
   readonly env: string | undefined;
   readonly setting: Setting<unknown>;
 }
@@ -161,7 +161,7 @@ export function placedSettings(tree: SettingTree, prefix = ''): readonly PlacedS
   return Object.entries(tree).flatMap(([key, node]) => {
     const path = prefix === '' ? key : `${prefix}.${key}`;
     if (!isSetting(node)) return placedSettings(node, path);
-    return [{ path, env: node.form === 'objects' ? undefined : (node.env ?? envNameOf(path)), setting: node }];
+    return [{ path, env: node.env ?? (node.form === 'objects' ? undefined : envNameOf(path)), setting: node }];
   });
 }
 

@@ -119,6 +119,31 @@ describe('loadConfig', () => {
     ]);
   });
 
+  it('reads CA plug-ins from the file, or from a variable as JSON', () => {
+    const [fromFile] = load('weft: {ca: {plugins: [{type: my-ca, module: /opt/my-ca}]}}').config.weft.ca.plugins;
+    expect(fromFile).toEqual({ type: 'my-ca', module: '/opt/my-ca', env: [], read: [], allow: [], memoryMb: 256 });
+    const WEFT_CA_PLUGINS = '[{"type":"a","module":"a","env":["X"]}]';
+    expect(load('', { WEFT_CA_PLUGINS }).config.weft.ca.plugins).toMatchObject([{ type: 'a', env: ['X'] }]);
+    expect(load('', { WEFT_CA_PLUGINS: '' }).config.weft.ca.plugins).toEqual([]);
+    const module = 'module: x';
+    expect(
+      problems(
+        `weft: {ca: {plugins: [{type: vault, ${module}}, {type: a, ${module}, memory: 1}, {type: A, module: ""}, {}]}}`,
+      ).map(({ field }) => field),
+    ).toEqual([
+      'weft.ca.plugins[0].type',
+      'weft.ca.plugins[1]',
+      'weft.ca.plugins[2].type',
+      'weft.ca.plugins[2].module',
+      'weft.ca.plugins[3].type',
+      'weft.ca.plugins[3].module',
+    ]);
+    expect(problems(`weft: {ca: {plugins: [{type: a, ${module}}, {type: a, ${module}}]}}`)).toEqual([
+      { field: 'weft.ca.plugins[1].type', reason: 'is listed twice' },
+    ]);
+    expect(problems('', { WEFT_CA_PLUGINS: '{' })).toEqual([{ field: 'WEFT_CA_PLUGINS', reason: 'must be a list' }]);
+  });
+
   it('says where a file is not YAML', () => {
     const [problem] = problems('store:\n  type: [memory\n');
     expect(problem?.reason).toMatch(/^not YAML at line 3/);

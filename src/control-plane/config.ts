@@ -262,6 +262,11 @@ function crossProblems(values: ReadonlyMap<string, unknown>): ConfigProblem[] {
   if (rootUrl !== '' && !/^https?:$/.test(URL.parse(rootUrl)?.protocol ?? '')) {
     problems.push({ field: 'apiServer.rootUrl', reason: 'must be an http or https URL' });
   }
+  const types = (values.get('weft.ca.plugins') as ControlPlaneConfig['weft']['ca']['plugins']).map(({ type }) => type);
+  for (const [index, type] of types.entries()) {
+    if (types.indexOf(type) === index) continue;
+    problems.push({ field: `weft.ca.plugins[${index}].type`, reason: 'is listed twice' });
+  }
   if (values.get('multizone.zone.name') === '') {
     problems.push({ field: 'multizone.zone.name', reason: 'must not be empty' });
   }

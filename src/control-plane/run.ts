@@ -10,6 +10,7 @@ import { createTokens } from '../auth/tokens.ts';
 import { createUserAuthenticator } from '../auth/users.ts';
 import type { CaDependencies } from '../ca/backend.ts';
 import { caBackendKinds, createEgress, createFileReader } from '../ca/index.ts';
+import { createCaPlugins } from '../ca/plugin/index.ts';
 import { ADMIN_CLIENT_SAN } from '../envoy/tls.ts';
 import { createIdentityService } from '../identity/service.ts';
 import { aggregateInsights } from '../insights/aggregate.ts';
@@ -38,6 +39,7 @@ import { createXdsServer } from '../xds-server/server.ts';
 import { createBackendMemories } from './backend-memories.ts';
 import { bootstrapDependencies, createBootstrapListener } from './bootstrap-http.ts';
 import { parseBroughtDataplane } from './brought-dataplane.ts';
+import { caPluginProgram } from './ca-plugins.ts';
 import { createCaRotations } from './ca-rotation/ca-rotations.ts';
 import { createCertificateSource } from './certificates.ts';
 import { clusterCertificate } from './cluster-certificate.ts';
@@ -183,6 +185,18 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     });
 
     // What a Mesh stands on.
+    const plugins = createCaPlugins({
+      settings: config.weft.ca.plugins,
+      program: caPluginProgram(),
+      workDir,
+      env: options.env ?? {},
+      clock,
+      random: Math.random,
+      log,
+      metrics,
+    });
+    closers.push(() => plugins.close());
+    const caKinds = [...caBackendKinds, ...plugins.kinds];
     const pendingLeaves = createPendingLeaves({ store, clock, log: log.named('identity') });
     closers.push(() => pendingLeaves.close());
     const caDependencies: CaDependencies = {
@@ -195,7 +209,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     };
     const rehearsals = createRehearsals({
       store,
-      caKinds: caBackendKinds,
+      caKinds,
       caDependencies,
       onWriteMs: kubernetes === undefined ? REHEARSAL_MS : REHEARSAL_IN_WEBHOOK_MS,
       clock,
@@ -204,7 +218,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     });
     const meshLifecycle = createMeshLifecycle({
       store,
-      caKinds: caBackendKinds,
+      caKinds,
       caDependencies,
       rehearse: (mesh, previous) => rehearsals.violations(mesh, previous),
       ensureSigningKey: async (mesh) => {
@@ -242,7 +256,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       log: log.named('push'),
     });
     const identity = createIdentityService({
-      caKinds: caBackendKinds,
+      caKinds,
       caDependencies,
       records: createLeafRecords(store),
       memories: createBackendMemories(store),
@@ -300,7 +314,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     const idleMemory = createIdleMemory(clock);
     watcher.subscribe(() => idleMemory.touch());
     identity.subscribe(() => idleMemory.touch());
-    await identity.start();
+    await Promise.all([identity.start(), plugins.started]);
     closers.push(
       () => idleMemory.close(),
       () => source.close(),
@@ -354,7 +368,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
 
     const caRotations = createCaRotations({
       store,
-      caKinds: caBackendKinds,
+      caKinds,
       caDependencies,
       identity,
       dataplanes: (mesh) => watcher.snapshot(mesh)?.dataplanes.values() ?? [],
