@@ -70,6 +70,8 @@ export function createMeshBackends(options: {
   log: Logger;
   /** The bundle is another one now. */
   changed: (bundle: TrustBundle | undefined) => void;
+  /** A backend issues from another of the CAs that are trusted. */
+  issuerChanged: () => void;
   /** A backend can issue now. */
   ready: (backend: string) => void;
   /** A backend does not say what to trust, so it can't issue; `attempts` in a row. It is asked again at `nextAttemptAt` (epoch ms). */
@@ -186,13 +188,19 @@ export function createMeshBackends(options: {
     const trust = await createTrustStore(anchors.pem);
     if (one.closed) return;
     options.observe(one.name, (clock.monotonic() - started) / 1000);
-    const asBefore = one.refreshing && one.anchors?.pem === anchors.pem;
+    const before = one.anchors;
+    const asBefore = one.refreshing && before?.pem === anchors.pem && before.issuingPem === anchors.issuingPem;
     one.failures = 0;
     one.anchors = anchors;
     one.trust = trust;
     one.state.announced();
     if (anchors.refreshAt !== undefined) again(one, Math.max(1000, anchors.refreshAt - clock.now()), true);
     merge();
+    // Trusted as before, and another one issues: no news for the bundle.
+    if (before !== undefined && before.issuingPem !== anchors.issuingPem) {
+      options.issuerChanged();
+      options.statesChanged();
+    }
     // Being what it was ends no pause.
     if (!asBefore) options.ready(one.name);
   }

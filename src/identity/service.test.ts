@@ -431,6 +431,39 @@ describe('a key beside the proxy', () => {
   });
 });
 
+describe('a backend that issues from another of its CAs', () => {
+  it('has the leaves of the former one replaced, although what is trusted stays the same', async () => {
+    await service.close();
+    const other = await createTestCa({ subject: 'CN=other', now: clock.now() });
+    let issuing = ca;
+    const renewing: CaBackendKind = {
+      ...fakeKind,
+      open: (config, deps) => ({
+        ...fakeKind.open(config, deps),
+        trustAnchors: () =>
+          inRealTime(async () => ({
+            pem: ca.pem + other.pem,
+            issuingPem: issuing.pem,
+            notAfter: clock.now() + 365 * 24 * HOUR,
+          })),
+      }),
+    };
+    service = createService([renewing]);
+    answer = async (request) => ({ pem: (await signed(request, {}, issuing)).pem });
+    service.setMesh('default', mtls('ca-1'));
+    service.want(WEB, wanted());
+    await clock.advance(1000);
+    const before = service.state(WEB).leaf?.anchorPem;
+    const bundle = service.bundle('default');
+    issuing = other;
+    service.secretChanged('default', 'the-secret');
+    await clock.advance(2000);
+    expect(service.bundle('default')).toBe(bundle);
+    expect(service.state(WEB).leaf?.anchorPem).not.toBe(before);
+    expect(service.backends('default')[0]?.roots.map(({ current }) => current)).toEqual([true, false]);
+  });
+});
+
 describe('another backend that is enabled', () => {
   const enable = (backend: string) => ({ ...mtls('ca-1', 'ca-2'), enabledBackend: backend });
 

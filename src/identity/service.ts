@@ -310,9 +310,13 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     }
   }
 
+  function considerAll(mesh: string): void {
+    for (const record of proxies.values()) if (record.key.mesh === mesh) consider(record);
+  }
+
   function bundleChanged(mesh: string, bundle: TrustBundle | undefined): void {
     emit({ kind: 'bundle', mesh, bundle });
-    for (const record of proxies.values()) if (record.key.mesh === mesh) consider(record);
+    considerAll(mesh);
   }
 
   /** Another control plane issued this leaf: its proxy may come here with it. */
@@ -381,6 +385,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           log,
           changed: (bundle) => bundleChanged(mesh, bundle),
           ready: (backend) => coordinators.of(mesh, backend).ready(),
+          issuerChanged: () => considerAll(mesh),
           unready: (backend, failure) => unready(mesh, backend, failure),
           retained: (backend) => roots.of(workId(mesh, backend)),
           newest: (backend) => roots.newest(workId(mesh, backend)),
