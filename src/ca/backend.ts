@@ -198,6 +198,8 @@ export interface CaDependencies {
   /** Reads a `file` data source; refuses paths outside the allowed directories. */
   readonly readFile: (path: string) => Promise<Buffer>;
   readonly now: () => number;
+  /** The earliest time that it can be, where the clock of this machine was set (`lib/steady-clock.ts`); absent: as `now`. */
+  readonly earliestNow?: (() => number) | undefined;
   /** The way out to issuers elsewhere. */
   readonly egress: Egress;
   /** Absent: what is under way is forgotten when the process ends. */

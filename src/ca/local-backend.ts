@@ -5,7 +5,10 @@ import { createLocalSigner, type LocalCa, type LocalSigner } from './local-signe
  * A backend that signs in this process. The CA is loaded on first use and then kept, key included, until the backend is opened anew
  * (which its owner does when a used Secret or the conf changes); a failed load is tried again by the next call.
  */
-export function createLocalBackend(load: () => Promise<LocalCa>, deps: Pick<CaDependencies, 'now'>): CaBackend {
+export function createLocalBackend(
+  load: () => Promise<LocalCa>,
+  deps: Pick<CaDependencies, 'now' | 'earliestNow'>,
+): CaBackend {
   let loaded: LocalSigner | undefined;
   let loading: Promise<LocalSigner> | undefined;
 
@@ -25,6 +28,6 @@ export function createLocalBackend(load: () => Promise<LocalCa>, deps: Pick<CaDe
 
   return {
     trustAnchors: async (signal) => (await signer(signal)).anchors,
-    sign: async (request, signal) => (await signer(signal)).sign(request, deps.now()),
+    sign: async (request, signal) => (await signer(signal)).sign(request, deps.now(), deps.earliestNow?.()),
   };
 }

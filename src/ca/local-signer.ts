@@ -8,7 +8,8 @@ import { CaError, type Chain, type SigningRequest, type TrustAnchors } from './b
 /** Signing for the backends whose CA key is in this process: `builtin` and `provided`. */
 export interface LocalSigner {
   readonly anchors: TrustAnchors;
-  sign(request: SigningRequest, now: number): Chain;
+  /** `earliest`: the time that it may be as well, when the clock of this machine was set; the leaf is valid from then on. */
+  sign(request: SigningRequest, now: number, earliest?: number): Chain;
 }
 
 /** How far a leaf starts in the past, for proxies whose clock is behind. Source: Kuma 2.11 `DefaultAllowedClockSkew`. */
@@ -43,19 +44,20 @@ export function createLocalSigner(ca: LocalCa): LocalSigner {
 
   return {
     anchors: { pem: issuingPem + formatCertificates(ca.alsoTrusted ?? []), issuingPem, notAfter },
-    sign(request, now) {
+    sign(request, now, earliest = now) {
       const problem = requestProblem(request, ca.mesh);
       if (problem) refuse('invalid-request', problem);
       if (now >= notAfter) {
         refuse('not-configured', `the CA expired at ${new Date(notAfter).toISOString()}; replace it`);
       }
-      if (now < signer.node.validFromDate.getTime()) {
+      const begin = signer.node.validFromDate.getTime();
+      if (now < begin) {
         refuse('not-configured', `the CA is valid only from ${signer.node.validFromDate.toISOString()}`);
       }
       const leaf = template.sign(
         {
           serial: randomSerial(),
-          notBefore: now - CLOCK_SKEW_MS,
+          notBefore: (earliest < now ? Math.max(earliest, begin) : now) - CLOCK_SKEW_MS,
           notAfter: Math.min(now + request.lifetimeMs, notAfter),
           publicKey: request.publicKey,
           uriSans: request.uriSans,

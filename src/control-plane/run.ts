@@ -3,7 +3,7 @@
  * Start: store, keys and certificates, snapshots, identity, data plane port, API. Stop: the other way round.
  */
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
+import { hostname, uptime } from 'node:os';
 import { createProxyAuthenticator } from '../auth/proxy.ts';
 import { ensureSigningKey } from '../auth/signing-keys.ts';
 import { createTokens } from '../auth/tokens.ts';
@@ -21,6 +21,7 @@ import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import { createMetrics } from '../lib/metrics.ts';
 import { createPinoLogger } from '../lib/pino-log.ts';
+import { createSteadyClock } from '../lib/steady-clock.ts';
 import { aborted } from '../lib/wait.ts';
 import { policyKinds } from '../policies/index.ts';
 import { createMeshWatcher } from '../push/mesh-watcher.ts';
@@ -184,6 +185,18 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       settings: tokenSettings,
     });
 
+    // Certificates go by a time that does not jump when somebody sets the machine's clock.
+    const steadyClock = createSteadyClock(clock, {
+      uptimeMs: () => uptime() * 1000,
+      stepped: ({ byMs, believed }) =>
+        log.warn('the clock of this machine was set', {
+          byMs,
+          certificates: believed
+            ? 'go by it from now on'
+            : `go on by the time before; ${byMs > 0 ? 'they follow in five minutes' : 'restart this control plane when the new time is right'}`,
+        }),
+    });
+
     // What a Mesh stands on.
     const plugins = createCaPlugins({
       settings: config.weft.ca.plugins,
@@ -202,7 +215,8 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     const caDependencies: CaDependencies = {
       secrets: createSecretAccess(store),
       readFile: createFileReader({ allowedFileRoots: config.weft.ca.allowedFileRoots }),
-      now: clock.now,
+      now: steadyClock.now,
+      earliestNow: steadyClock.earliest,
       egress: createEgress({ allowedEndpoints: config.weft.ca.allowedEndpoints }),
       pending: pendingLeaves,
       ...kubernetes?.caDependencies,
@@ -261,7 +275,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       records: createLeafRecords(store),
       memories: createBackendMemories(store),
       sealingKey,
-      clock,
+      clock: steadyClock,
       random: Math.random,
       log: log.named('identity'),
       metrics,
@@ -407,7 +421,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         rehearsals,
         own: createOwnState({ certificates: ownCertificates, secrets: storedSecrets, tokenSettings }),
         caRotations,
-        certificates: createCertificateSource({ store, identity, now: clock.now }),
+        certificates: createCertificateSource({ store, identity, now: steadyClock.now }),
         context: { ...labelContext, systemNamespace: config.store.kubernetes.systemNamespace },
         readOnly: config.apiServer.readOnly || kubernetes !== undefined,
         gui: '',

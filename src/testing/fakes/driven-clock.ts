@@ -6,6 +6,10 @@ export interface DrivenClock extends Clock {
   advance(ms: number): Promise<void>;
   /** Sets the wall clock without moving timers, as an administrator or NTP does. */
   step(ms: number): void;
+  /** The host sleeps: the wall clock goes on, timers and the monotonic clock stand still. */
+  sleep(ms: number): void;
+  /** As `os.uptime`, in ms: time that has really passed, sleep included. */
+  uptime(): number;
   readonly timers: number;
 }
 
@@ -13,6 +17,7 @@ export interface DrivenClock extends Clock {
 export function createDrivenClock(start = 1_700_000_000_000, busy: () => boolean = () => false): DrivenClock {
   let elapsed = 0;
   let offset = start;
+  let slept = 0;
   const timers = new Set<{ at: number; run: () => void }>();
   const settle = async () => {
     do {
@@ -44,6 +49,11 @@ export function createDrivenClock(start = 1_700_000_000_000, busy: () => boolean
     step(ms) {
       offset += ms;
     },
+    sleep(ms) {
+      offset += ms;
+      slept += ms;
+    },
+    uptime: () => elapsed + slept,
     get timers() {
       return timers.size;
     },
