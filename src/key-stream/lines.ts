@@ -5,7 +5,6 @@ export interface LineReader {
 }
 
 export function createLineReader(maxBytes: number): LineReader {
-  const decoder = new TextDecoder();
   let parts: Uint8Array[] = [];
   let size = 0;
   return {
@@ -16,7 +15,7 @@ export function createLineReader(maxBytes: number): LineReader {
         parts.push(chunk.subarray(start, end));
         size += end - start;
         if (size > maxBytes) return undefined;
-        lines.push(decoder.decode(Buffer.concat(parts)));
+        lines.push(Buffer.concat(parts).toString('utf8'));
         parts = [];
         size = 0;
         start = end + 1;

@@ -77,6 +77,9 @@ describe.skipIf(envoy === undefined)('weft dp run', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o700);
     expect((await stat(join(path, 'bootstrap.yaml'))).mode & 0o777).toBe(0o600);
     expect(controlPlane.requests).toHaveLength(1);
+    // This control plane does not answer to that: it makes the key.
+    expect(controlPlane.requests[0]).toHaveProperty('keySocketPath', join(path, 'keys.sock'));
+    expect(launcher.log()).toContain('it does not offer keys beside the proxy');
     expect(controlPlane.requests[0]).toMatchObject({
       mesh: 'default',
       name: 'web-1',

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestCa } from '../../src/testing/certificates.ts';
 import { testEnvoy } from '../../src/testing/envoy.ts';
 import { createTestMesh, eventually, http, type TestMesh, type TestProxy } from '../e2e/mesh.ts';
+import { childrenOf } from './launcher-fixture.ts';
 
 const envoy = await testEnvoy();
 const company = await createTestCa({ subject: 'CN=company root' });
@@ -113,6 +114,17 @@ describe.skipIf(envoy === undefined)('keys beside the proxy', () => {
       await startProxy();
       expect((await inPlace()).serial).toBe(serial);
       expect(await issued()).toBe(0);
+    });
+
+    it('gives the leaf to the next Envoy when one dies', async () => {
+      const { serial } = await inPlace();
+      const [child] = childrenOf(proxy.process.pid!);
+      process.kill(child!, 'SIGKILL');
+      await eventually('another Envoy runs', WAIT_MS, async () => {
+        const [next] = childrenOf(proxy.process.pid!);
+        return next !== undefined && next !== child;
+      });
+      expect((await inPlace()).serial).toBe(serial);
     });
 
     it('issues once when the key is lost', async () => {
