@@ -1,23 +1,32 @@
 import { userText } from '../auth/access.ts';
-import { meshKind } from '../resources/kinds/mesh.ts';
 import { isJsonObject } from '../resources/plain-json.ts';
 import { RotationRefused } from '../rotation/refusal.ts';
 import type { RotationRequest } from '../rotation/request.ts';
 import { type RotationStatus, rotationJson } from '../rotation/status.ts';
 import type { ResourceStore } from '../store/store.ts';
 import type { CaRotations } from './ca-rotations.ts';
-import { kindAccess } from './kind-traits.ts';
-import { badRequest, notFound, Problem, requireValid } from './problem.ts';
+import { badRequest, notAllowed, notFound, Problem, requireValid } from './problem.ts';
 import { requireMesh } from './require-mesh.ts';
-import { EVERYONE, json, type Route } from './route.ts';
+import { EVERYONE, json, type Route, type RouteAccess } from './route.ts';
 
 const PATH = '/meshes/{mesh}/_ca-rotation';
 const TITLE = 'Could not change the CA of a mesh';
-/** Who may edit the Mesh may change its CA the safe way. */
-const EDITORS = kindAccess(meshKind);
+
+export interface CaRotationSources {
+  readonly store: ResourceStore;
+  readonly caRotations: CaRotations;
+  /** Who may change the CA of a mesh. */
+  readonly access: RouteAccess;
+  /** The API is for reading only. */
+  readonly readOnly: boolean;
+}
 
 /** Another CA for a mesh without a failed request; our own (decision 0023). */
-export function caRotationRoutes(store: ResourceStore, rotations: CaRotations): readonly Route[] {
+export function caRotationRoutes(sources: CaRotationSources): readonly Route[] {
+  const { store, caRotations: rotations, access } = sources;
+  const requireWritable = () => {
+    if (sources.readOnly) throw notAllowed('this control plane serves its API for reading only');
+  };
   return [
     {
       method: 'GET',
@@ -38,7 +47,7 @@ export function caRotationRoutes(store: ResourceStore, rotations: CaRotations): 
     {
       method: 'POST',
       path: PATH,
-      access: EDITORS,
+      access,
       document: {
         id: 'postCaRotation',
         summary:
@@ -60,6 +69,7 @@ export function caRotationRoutes(store: ResourceStore, rotations: CaRotations): 
         statuses: { 201: 'Begun', 409: 'Another rotation is under way' },
       },
       async handle({ params, user, body }) {
+        requireWritable();
         const { meta } = await requireMesh(store, params['mesh']!);
         const given = body();
         if (!isJsonObject(given)) throw badRequest('the body has to be an object such as {"to": "ca-2"}');
@@ -79,13 +89,14 @@ export function caRotationRoutes(store: ResourceStore, rotations: CaRotations): 
     {
       method: 'DELETE',
       path: PATH,
-      access: EDITORS,
+      access,
       document: {
         id: 'deleteCaRotation',
         summary: 'Take the running rotation back: the old CA issues again',
         tag: 'CA rotation',
       },
       async handle({ params }) {
+        requireWritable();
         const { meta } = await requireMesh(store, params['mesh']!);
         const status = await refusing(() => rotations.rollBack(meta.name));
         return json({ mesh: meta.name, ...rotationJson(status) });

@@ -71,7 +71,7 @@ export function restRoutes(sources: RestSources): readonly Route[] {
       ...writeRoutes(writeSources, kind),
     ]),
     ...rehearsalRoutes({ ...sources, ...meshActions(sources), rate: createRequestRate(REHEARSALS) }),
-    ...caRotationRoutes(store, sources.caRotations),
+    ...caRotationRoutes({ ...sources, ...meshActions(sources) }),
     ...mtlsRoutes(store, sources.inspect, sources.caRotations),
     ...certificateRoutes(sources),
     ...renewalRoutes({

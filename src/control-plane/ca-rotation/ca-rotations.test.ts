@@ -16,6 +16,7 @@ import { fingerprintsOf } from '../../x509/fingerprints.ts';
 import { createSecretAccess } from '../secrets.ts';
 import { type CaRotationService, createCaRotations } from './ca-rotations.ts';
 
+const MINUTE = 60_000;
 const DAY = 86_400_000;
 const NAMES = ['api-1', 'web-1', 'web-2'];
 const meta = (mesh: string, name: string) => ({
@@ -333,9 +334,9 @@ describe('a request', () => {
 });
 
 describe('a builtin CA', () => {
-  const config = { mesh: 'default', name: 'ca-3', type: 'builtin', conf: { caCert: { expiration: '100d' } } };
+  const config = { mesh: 'default', name: 'ca-3', type: 'builtin', conf: { caCert: { expiration: '4h' } } };
 
-  it('is followed by the next one 30 days before it ends, by itself', async () => {
+  it('is followed by the next one at half of its life, by itself', async () => {
     const state = () => builtinCa.renewal!.state(config, deps);
     await putMesh({
       enabledBackend: 'ca-3',
@@ -344,15 +345,28 @@ describe('a builtin CA', () => {
     await proxiesCatchUp();
     config.name = 'ca-3';
     const first = (await state()).signing;
-    await clock.advance(69 * DAY);
+    await clock.advance(119 * MINUTE);
     await proxiesCatchUp();
     expect((await state()).signing).toBe(first);
     expect(await rotations.status('default')).toBeUndefined();
-    await clock.advance(2 * DAY);
+    await clock.advance(2 * MINUTE);
     await go();
     expect(await rotations.status('default')).toMatchObject({
       rotation: { kind: 'renew', phase: 'Done', startedBy: 'control plane' },
     });
     expect((await state()).signing).not.toBe(first);
+  });
+
+  it('that expired while no control plane ran is followed by the next one as soon as one does', async () => {
+    const { mesh: _, ...backend } = config;
+    await putMesh({ enabledBackend: 'ca-3', backends: [backend] });
+    await proxiesCatchUp();
+    await die();
+    clock.step(5 * 60 * MINUTE);
+    lead();
+    await go();
+    expect(await rotations.status('default')).toMatchObject({ rotation: { kind: 'renew', phase: 'Done' } });
+    const { notAfter } = await builtinCa.open(config, deps).trustAnchors(new AbortController().signal);
+    expect(notAfter).toBeGreaterThan(clock.now() + 239 * MINUTE);
   });
 });
