@@ -1,7 +1,7 @@
 // @ts-check
 /** A CA backend that signs with a key of its own: the example of docs/guides/write-a-ca-backend.md. */
 import 'reflect-metadata';
-import { createPrivateKey, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { CaFailure, dataSource, defineCaPlugin } from '@weft/ca-backend';
 
@@ -69,7 +69,8 @@ async function loadSigner({ cert, key }) {
       own.asymmetricKeyType === 'rsa'
         ? { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
         : { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-    return { certificates, key: own.toCryptoKey(algorithm, false, ['sign']), algorithm };
+    const der = new Uint8Array(own.export({ format: 'der', type: 'pkcs8' }));
+    return { certificates, key: await crypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']), algorithm };
   } catch (cause) {
     throw new CaFailure('not-configured', 'load the CA: cert and key are no RSA or P-256 pair in PEM', { cause });
   }
@@ -84,25 +85,22 @@ async function signLeaf(ca, { csrPem, uriSans, lifetimeMs }, { maxLifetimeHours 
   if (now >= caEnd)
     throw new CaFailure('not-configured', 'the CA has expired: put a new one into conf.cert and conf.key');
   const names = uriSans.map((value) => ({ type: /** @type {const} */ ('url'), value }));
-  const leaf = await x509.X509CertificateGenerator.create(
-    {
-      serialNumber: `7f${randomBytes(15).toString('hex')}`,
-      issuer: signer.subjectName,
-      notBefore: new Date(now - CLOCK_SKEW_MS),
-      notAfter: new Date(Math.min(now + lifetimeMs, now + maxLifetimeHours * 3_600_000, caEnd)),
-      publicKey: csr.publicKey,
-      signingKey: ca.key,
-      signingAlgorithm: ca.algorithm,
-      extensions: [
-        new x509.SubjectAlternativeNameExtension(names, true),
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([SERVER_AUTH, CLIENT_AUTH]),
-        await x509.AuthorityKeyIdentifierExtension.create(signer, false, webcrypto),
-      ],
-    },
-    webcrypto,
-  );
+  const leaf = await x509.X509CertificateGenerator.create({
+    serialNumber: `7f${randomBytes(15).toString('hex')}`,
+    issuer: signer.subjectName,
+    notBefore: new Date(now - CLOCK_SKEW_MS),
+    notAfter: new Date(Math.min(now + lifetimeMs, now + maxLifetimeHours * 3_600_000, caEnd)),
+    publicKey: csr.publicKey,
+    signingKey: ca.key,
+    signingAlgorithm: ca.algorithm,
+    extensions: [
+      new x509.SubjectAlternativeNameExtension(names, true),
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([SERVER_AUTH, CLIENT_AUTH]),
+      await x509.AuthorityKeyIdentifierExtension.create(signer),
+    ],
+  });
   const intermediates = ca.certificates.filter(({ subject, issuer }) => subject !== issuer);
   return [leaf, ...intermediates].map((one) => one.toString('pem')).join('\n');
 }
@@ -111,7 +109,7 @@ async function signLeaf(ca, { csrPem, uriSans, lifetimeMs }, { maxLifetimeHours 
 async function readCsr(pem) {
   try {
     const csr = new x509.Pkcs10CertificateRequest(pem);
-    if (await csr.verify(webcrypto)) return csr;
+    if (await csr.verify()) return csr;
   } catch {
     // Said below.
   }

@@ -105,6 +105,7 @@ export interface TestMesh {
   startControlPlane(): Promise<void>;
   stopControlPlane(signal?: NodeJS.Signals): Promise<void>;
   controlPlaneLog(): string;
+  controlPlanePid(): number | undefined;
   startProxy(options: ProxyOptions): Promise<TestProxy>;
   /** An HTTP service in this process; answers `name` and what Envoy says of the client. */
   startService(name: string): Promise<{ port: number; requests: () => number }>;
@@ -170,6 +171,7 @@ export async function createTestMesh(
       controlPlane = undefined;
     },
     controlPlaneLog: () => controlPlane?.log() ?? '',
+    controlPlanePid: () => controlPlane?.process.pid,
     async startProxy(proxy) {
       const started = await startProxy(mesh, dir, proxy);
       proxies.push(started);

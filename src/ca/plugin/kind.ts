@@ -25,6 +25,7 @@ export function createPluginKind(type: string, host: PluginHost): CaBackendKind 
   let sessions = 0;
   return {
     type,
+    rehearsedOnWrite: true,
     get limits() {
       const { concurrency = CONCURRENCY, perSecond } = host.descriptor?.limits ?? {};
       return { concurrency, ...(perSecond === undefined ? {} : { perSecond }) };

@@ -19,11 +19,13 @@ const url = (path: string) => pathToFileURL(join(root, path)).href;
 it('finds a file, and lets it read its package', () => {
   const file = write('pkg/lib/ca.js', '');
   write('pkg/package.json', { name: 'pkg', type: 'module' });
-  mkdirSync(join(root, 'pkg/node_modules'));
+  mkdirSync(join(root, 'pkg/node_modules/@scope'), { recursive: true });
+  mkdirSync(join(root, 'linked'));
+  symlinkSync(join(root, 'linked'), join(root, 'pkg/node_modules/@scope/linked'));
   expect(locateModule(file, root)).toEqual({
     specifier: url('pkg/lib/ca.js'),
     base: url('pkg/lib/ca.js'),
-    readable: [join(root, 'pkg'), join(root, 'pkg/node_modules')],
+    readable: [join(root, 'pkg'), join(root, 'pkg/node_modules'), join(root, 'linked')],
   });
 });
 

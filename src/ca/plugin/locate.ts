@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -63,12 +63,26 @@ function packageManifest(name: string, base: string): string | undefined {
   }
 }
 
-/** Each `node_modules` at `folder` and above: where what a package depends on may be. */
+/** Each `node_modules` at `folder` and above, where what a package depends on may be, and the folders that are linked into it. */
 function modulesAbove(folder: string): readonly string[] {
   const found: string[] = [];
   for (let at = folder; at !== dirname(at); at = dirname(at)) {
     const modules = basename(at) === 'node_modules' ? at : join(at, 'node_modules');
-    if (existsSync(modules)) found.push(modules);
+    if (existsSync(modules)) found.push(modules, ...linkedInto(modules));
   }
   return found;
+}
+
+/** Packages of a workspace, and of `npm install ./folder`, are links: Node reads them where they lead. */
+function linkedInto(modules: string): readonly string[] {
+  const scopes = readdirSync(modules, { withFileTypes: true }).filter((entry) => entry.name.startsWith('@'));
+  const folders = [modules, ...scopes.filter((entry) => entry.isDirectory()).map(({ name }) => join(modules, name))];
+  return folders.flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isSymbolicLink())
+      .map(({ name }) => join(folder, name))
+      .filter((link) => existsSync(link))
+      .map((link) => realpathSync(link))
+      .filter((path) => !path.startsWith(`${modules}/`)),
+  );
 }
