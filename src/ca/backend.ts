@@ -1,4 +1,5 @@
 import type { Violation } from '../resources/resource.ts';
+import type { RevokedCertificate } from '../x509/crl.ts';
 import type { CsrNames } from '../x509/csr.ts';
 import type { CertManager } from './certmanager/cert-manager.ts';
 import type { Egress } from './egress.ts';
@@ -128,6 +129,20 @@ export class CaError extends Error {
   }
 }
 
+/** What a CRL shall say. */
+export interface CrlOrder {
+  /** Grows from one CRL of a CA to the next. */
+  readonly number: number;
+  readonly revoked: readonly RevokedCertificate[];
+}
+
+/** A CRL of one CA. */
+export interface Crl {
+  readonly pem: string;
+  /** PEM of the CA certificate that leaves are signed with; it signed the CRL. */
+  readonly issuerPem: string;
+}
+
 /** What a backend notices by itself. */
 export type CaNotice =
   /** What it stands on is another one: it should be asked again what to trust, and who waits may go right now. */
@@ -148,6 +163,11 @@ export interface CaBackend {
   resume?(proxy: string, uriSans: readonly string[], signal: AbortSignal): Promise<PendingRequest | undefined>;
   /** Calls `listener` from then on, never during this call. Ends with `close`. */
   notices?(listener: (notice: CaNotice) => void): void;
+  /**
+   * CRLs of every CA of this backend that leaves of the mesh are signed with, this moment. Absent: the key of the CA is elsewhere. Throws `CaError`:
+   * `not-configured` when the CA certificate does not allow to sign CRLs.
+   */
+  crl?(order: CrlOrder, signal: AbortSignal): Promise<readonly Crl[]>;
   /** Ends what is under way and cleans up behind it. */
   close?(): Promise<void>;
 }

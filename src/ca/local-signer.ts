@@ -1,19 +1,29 @@
 import type { KeyObject } from 'node:crypto';
 import type { CertificateFacts } from '../x509/certificate.ts';
 import { formatCertificates, pathUpward } from '../x509/chain.ts';
+import { createCrl } from '../x509/crl.ts';
+import { X509Error } from '../x509/error.ts';
 import { createLeafTemplate, randomSerial } from '../x509/leaf.ts';
 import { spiffeIdProblem } from '../x509/spiffe-id.ts';
-import { CaError, type Chain, type SigningRequest, type TrustAnchors } from './backend.ts';
+import { CaError, type Chain, type Crl, type CrlOrder, type SigningRequest, type TrustAnchors } from './backend.ts';
 
 /** Signing for the backends whose CA key is in this process: `builtin` and `provided`. */
 export interface LocalSigner {
   readonly anchors: TrustAnchors;
   /** `earliest`: the time that it may be as well, when the clock of this machine was set; the leaf is valid from then on. */
   sign(request: SigningRequest, now: number, earliest?: number): Chain;
+  /** Throws `CaError`. */
+  crl(order: CrlOrder, now: number): Promise<Crl>;
 }
 
 /** How far a leaf starts in the past, for proxies whose clock is behind. Source: Kuma 2.11 `DefaultAllowedClockSkew`. */
 export const CLOCK_SKEW_MS = 10_000;
+
+/**
+ * A CRL is pushed to the proxies when it changes and replaced by the next push, so it need not run out; one that did, while no control plane is there to
+ * push another, would refuse every leaf. It ends with its CA, and begins so much in the past for proxies whose clock is behind. Milliseconds.
+ */
+const CRL_BACKDATE_MS = 3_600_000;
 
 /** A CA ready to sign: its certificates (the first one signs, all are trusted) and its key. */
 export interface LocalCa {
@@ -65,6 +75,22 @@ export function createLocalSigner(ca: LocalCa): LocalSigner {
         ca.key,
       );
       return { pem: formatCertificates([leaf]) + intermediates };
+    },
+    async crl(order, now) {
+      try {
+        const pem = await createCrl({
+          ...order,
+          issuer: signer,
+          key: ca.key,
+          thisUpdate: Math.max(signer.node.validFromDate.getTime(), now - CRL_BACKDATE_MS),
+          nextUpdate: signer.node.validToDate.getTime(),
+        });
+        return { pem, issuerPem: formatCertificates([signer.der]) };
+      } catch (error) {
+        if (error instanceof X509Error && error.code === 'no-crl-sign')
+          throw new CaError('not-configured', error.message);
+        throw error;
+      }
     },
   };
 }

@@ -3,6 +3,12 @@ import type { CommandSpec } from './command.ts';
 
 const PROXY = { name: '<proxy>', description: 'name of the Dataplane' };
 
+const DISTRUST_TARGETS = [
+  { flags: '--serial <hex>', description: 'one certificate by its serial number' },
+  { flags: '--service <name>', description: 'all certificates of this service' },
+  { flags: '--backend <name>', description: 'all certificates of this CA backend' },
+];
+
 export const CERTS_COMMANDS: readonly CommandSpec[] = [
   {
     path: 'certs list',
@@ -86,5 +92,32 @@ export const CERTS_COMMANDS: readonly CommandSpec[] = [
     arguments: [PROXY],
     examples: [['', 'weft certs history web-1']],
     load: () => import('./commands/certs-history.ts'),
+  },
+  {
+    path: 'certs distrust',
+    summary: 'Trust a certificate, those of a service, or those of a CA backend no more',
+    details:
+      'Proxies that hold such a certificate get another one with a new key at once. Where the control plane has the key of the CA, the old ones are refused everywhere (CRL) and connections that rest on them end; elsewhere the answer says what happens instead. See docs/guides/distrust.md.',
+    arguments: [{ name: '[proxy]', description: 'name of the Dataplane whose certificate it is' }],
+    options: [...DISTRUST_TARGETS, { flags: '--reason <text>', description: 'for those who look later' }],
+    examples: [
+      ['The key of a proxy leaked', 'weft certs distrust web-1 --reason "disk was stolen"'],
+      ['Keys of a service leaked', 'weft certs distrust --service web'],
+      ['The key of a CA leaked, after going over to another one', 'weft certs distrust --backend ca-1'],
+    ],
+    load: () => import('./commands/certs-distrust.ts'),
+  },
+  {
+    path: 'certs distrusted',
+    summary: 'List what a mesh trusts no more, and what that does',
+    examples: [['', 'weft certs distrusted --mesh demo']],
+    load: () => import('./commands/certs-distrusted.ts'),
+  },
+  {
+    path: 'certs trust',
+    summary: 'Trust again what was distrusted',
+    options: DISTRUST_TARGETS,
+    examples: [['A service that was refused', 'weft certs trust --service web']],
+    load: () => import('./commands/certs-trust.ts'),
   },
 ];

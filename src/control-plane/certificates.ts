@@ -1,9 +1,9 @@
 import { certificateView } from '../identity/certificate-view.ts';
-import { desiredIdentity, leafLifetimeMs } from '../identity/desired.ts';
+import { desiredIdentity } from '../identity/desired.ts';
 import { leafHistory } from '../identity/history.ts';
 import type { IdentityService } from '../identity/identity.ts';
 import { renewalWindowMs } from '../identity/renewals.ts';
-import { enabledMtlsBackend } from '../resources/kinds/mesh.ts';
+import { enabledMtlsBackend, leafLifetimeMs } from '../resources/kinds/mesh.ts';
 import type { CertificateSource } from '../rest/certificate-source.ts';
 import type { ResourceStore } from '../store/store.ts';
 import { storeRenewalRequest } from './renewal-requests.ts';
@@ -23,8 +23,7 @@ export function createCertificateSource(options: {
     },
     chainPem: (proxy) => identity.state(proxy).leaf?.chainPem,
     history: (proxy) => leafHistory(identity.state(proxy).leaf),
-    renewalWindowMs: ({ spec }) =>
-      renewalWindowMs(leafLifetimeMs(enabledMtlsBackend(spec)?.dpCert?.rotation?.expiration)),
+    renewalWindowMs: ({ spec }) => renewalWindowMs(leafLifetimeMs(enabledMtlsBackend(spec))),
     renew: (request) => storeRenewalRequest(store, request),
   };
 }

@@ -28,7 +28,7 @@ const UNKNOWN_PROXY: ProxyMetadata = {
 export function createInspectSource(options: {
   watcher: MeshWatcher;
   push: PushSource;
-  identity: Pick<IdentityService, 'backends' | 'bundle'>;
+  identity: Pick<IdentityService, 'backends' | 'bundle' | 'distrust'>;
   zone: string;
   adminCredentials: EnvoyAdminCredentials;
 }): InspectSource {
@@ -44,7 +44,8 @@ export function createInspectSource(options: {
         ...UNKNOWN_PROXY,
         adminPort: dataplane.spec.networking?.admin?.port ?? 0,
       };
-      return generateSidecar({ dataplane, metadata }, snapshot, masked, { shadow }).resources;
+      const distrust = options.identity.distrust(mesh);
+      return generateSidecar({ dataplane, metadata }, snapshot, masked, { shadow, distrust }).resources;
     },
 
     async admin(mesh, name, path) {

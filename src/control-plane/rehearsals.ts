@@ -1,12 +1,11 @@
 import type { BackendConfig, CaBackendKind, CaDependencies } from '../ca/backend.ts';
-import { leafLifetimeMs } from '../identity/desired.ts';
 import { limitsOf } from '../identity/limits.ts';
 import { type Rehearsal, rehearse } from '../identity/rehearsal.ts';
 import type { Clock } from '../lib/clock.ts';
 import { stableJson } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
 import { Counter, type Metrics } from '../lib/metrics.ts';
-import type { MeshSpec, MtlsBackend } from '../resources/kinds/mesh.ts';
+import { leafLifetimeMs, type MeshSpec, type MtlsBackend } from '../resources/kinds/mesh.ts';
 import type { Resource, Violation } from '../resources/resource.ts';
 import type { BackendRehearsal, RehearsalSource } from '../rest/rehearsal-source.ts';
 import type { ResourceStore } from '../store/store.ts';
@@ -58,7 +57,7 @@ export function createRehearsals(options: {
       const { total: proxies } = await store.list({ type: 'Dataplane', mesh: mesh.meta.name, size: 1 });
       const config = configOf(mesh, backend);
       const { perSecond } = limitsOf(backend, caKinds);
-      const usage = kind.usage?.(config, { proxies, leafLifetimeMs: lifetimeOf(backend), perSecond }) ?? [];
+      const usage = kind.usage?.(config, { proxies, leafLifetimeMs: leafLifetimeMs(backend), perSecond }) ?? [];
       return { mesh: mesh.meta.name, backend: name, type: kind.type, ...rehearsal, usage };
     },
     async violations(mesh, previous) {
@@ -109,9 +108,7 @@ export function backendsToRehearse(
 const isSameCa = (a: MtlsBackend, b: MtlsBackend) =>
   a.name === b.name && a.type === b.type && stableJson(a.conf ?? {}) === stableJson(b.conf ?? {});
 
-const lifetimeOf = (backend: MtlsBackend) => leafLifetimeMs(backend.dpCert?.rotation?.expiration);
-
 function configOf({ meta }: Resource<MeshSpec>, backend: MtlsBackend): BackendConfig {
   const { name, type, conf = {} } = backend;
-  return { mesh: meta.name, name, type, conf, leafLifetimeMs: lifetimeOf(backend) };
+  return { mesh: meta.name, name, type, conf, leafLifetimeMs: leafLifetimeMs(backend) };
 }

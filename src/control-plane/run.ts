@@ -45,6 +45,7 @@ import { createCaRotations } from './ca-rotation/ca-rotations.ts';
 import { createCertificateSource } from './certificates.ts';
 import { clusterCertificate } from './cluster-certificate.ts';
 import { type ControlPlaneConfig, maskedConfig } from './config.ts';
+import { createDistrustSource, loadDistrust, watchDistrust } from './distrust.ts';
 import { defaultMesh, ensureClusterId, ensureEnvoyAdminCa, firstStart } from './first-start.ts';
 import { createIdleMemory } from './idle-memory.ts';
 import { createInspectSource } from './inspect.ts';
@@ -328,6 +329,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
     const idleMemory = createIdleMemory(clock);
     watcher.subscribe(() => idleMemory.touch());
     identity.subscribe(() => idleMemory.touch());
+    await loadDistrust(store, identity);
     await Promise.all([identity.start(), plugins.started]);
     closers.push(
       () => idleMemory.close(),
@@ -350,6 +352,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
       }),
     );
 
+    background.push(watchDistrust({ store, identity, clock, log: log.named('identity'), signal: stop.signal }));
     background.push(watchRenewalRequests({ store, identity, clock, log: log.named('identity'), signal: stop.signal }));
 
     // The data plane port.
@@ -422,6 +425,7 @@ export async function runControlPlane(options: RunOptions): Promise<void> {
         own: createOwnState({ certificates: ownCertificates, secrets: storedSecrets, tokenSettings }),
         caRotations,
         certificates: createCertificateSource({ store, identity, now: steadyClock.now }),
+        distrust: createDistrustSource({ store, identity, now: steadyClock.now }),
         context: { ...labelContext, systemNamespace: config.store.kubernetes.systemNamespace },
         readOnly: config.apiServer.readOnly || kubernetes !== undefined,
         gui: '',

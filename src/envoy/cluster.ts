@@ -15,6 +15,7 @@ import { pipeAddress, socketAddress } from './address.ts';
 import { INBOUND_TIMEOUTS, OUTBOUND_TIMEOUTS, seconds } from './duration.ts';
 import { encode, encodeResource, packAny, RESOURCE_TYPE } from './encode.ts';
 import { fixedAssignment, type LoadAssignmentInit } from './endpoints.ts';
+import type { MetadataInit } from './metadata.ts';
 import { altStatName } from './names.ts';
 import type { TransportSocketInit } from './tls.ts';
 
@@ -96,11 +97,15 @@ export function destinationCluster(options: {
   readonly isHttp: boolean;
   readonly endpoints: EndpointSource;
   readonly tls: TransportSocketInit | undefined;
+  /** How old a connection may get, in seconds: then it gets no new requests, and ends with its last one. Absent: any age. */
+  readonly connectionAgeS?: number | undefined;
+  readonly metadata?: MetadataInit | undefined;
 }): EncodedResource {
-  const { name, endpoints, tls } = options;
+  const { name, endpoints, tls, connectionAgeS, metadata } = options;
   return clusterResource({
     name,
     ...altStatName(name),
+    ...(metadata && { metadata }),
     connectTimeout: seconds(OUTBOUND_TIMEOUTS.connectS),
     ...(endpoints.kind === 'eds'
       ? {
@@ -114,7 +119,7 @@ export function destinationCluster(options: {
           dnsLookupFamily: Cluster_DnsLookupFamily.AUTO,
           loadAssignment: endpoints.assignment,
         }),
-    ...httpOptions('http2', options.isHttp ? OUTBOUND_TIMEOUTS.idleS : undefined),
+    ...httpOptions('http2', options.isHttp ? OUTBOUND_TIMEOUTS.idleS : undefined, connectionAgeS),
     ...(tls && { transportSocket: tls }),
   });
 }
@@ -124,11 +129,13 @@ export function passthroughCluster(options: {
   readonly name: string;
   readonly sourceAddress?: string;
   readonly tls?: TransportSocketInit | undefined;
+  readonly metadata?: MetadataInit | undefined;
 }): EncodedResource {
-  const { name, sourceAddress, tls } = options;
+  const { name, sourceAddress, tls, metadata } = options;
   return clusterResource({
     name,
     ...altStatName(name),
+    ...(metadata && { metadata }),
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     connectTimeout: seconds(OUTBOUND_TIMEOUTS.connectS),
@@ -169,16 +176,22 @@ function bindTo(address: string): ClusterInit['upstreamBindConfig'] {
   return { sourceAddress: { address, portSpecifier: { case: 'portValue', value: 0 } } };
 }
 
-/** `idleS`: how long a connection may be without a request; `undefined`: Envoy's default. */
+/** `idleS`: how long a connection may be without a request; `undefined`: Envoy's default. `ageS`: how long it may be at all. */
 function httpOptions(
   http: UpstreamHttp,
   idleS: number | undefined,
+  ageS?: number,
 ): { typedExtensionProtocolOptions?: Record<string, Any> } {
   if (http === 'none') return {};
   return {
     typedExtensionProtocolOptions: {
       'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': packAny(HttpProtocolOptionsSchema, {
-        ...(idleS !== undefined && { commonHttpProtocolOptions: { idleTimeout: seconds(idleS) } }),
+        ...((idleS !== undefined || ageS !== undefined) && {
+          commonHttpProtocolOptions: {
+            ...(idleS !== undefined && { idleTimeout: seconds(idleS) }),
+            ...(ageS !== undefined && { maxConnectionDuration: seconds(ageS) }),
+          },
+        }),
         upstreamProtocolOptions: {
           case: 'explicitHttpConfig',
           value: {

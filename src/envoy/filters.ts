@@ -42,13 +42,19 @@ export function inboundHttp(options: {
   readonly internal: InternalClients;
   readonly isGrpc: boolean;
   readonly rbac: Uint8Array | undefined;
+  /** How old a connection may get, in seconds: its client is then asked to make a new one (GOAWAY). Absent: any age. */
+  readonly connectionAgeS?: number | undefined;
 }): FilterInit {
+  const { connectionAgeS } = options;
   return connectionManager({
     statPrefix: statName(options.cluster),
     forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
     setCurrentClientCertDetails: { uri: true },
     internalAddressConfig: internalAddresses(options.internal),
-    commonHttpProtocolOptions: { idleTimeout: seconds(0) },
+    commonHttpProtocolOptions: {
+      idleTimeout: seconds(0),
+      ...(connectionAgeS !== undefined && { maxConnectionDuration: seconds(connectionAgeS) }),
+    },
     streamIdleTimeout: seconds(INBOUND_TIMEOUTS.streamIdleS),
     routeSpecifier: { case: 'routeConfig', value: options.routes },
     httpFilters: [

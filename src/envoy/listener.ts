@@ -10,7 +10,7 @@ import type { EncodedResource } from '../xds-server/xds.ts';
 import { socketAddress } from './address.ts';
 import { encode, encodeResource, RESOURCE_TYPE } from './encode.ts';
 import type { FilterInit, ListenerFilterInit } from './filters.ts';
-import { listenerMetadata } from './metadata.ts';
+import { listenerMetadata, type MetadataInit } from './metadata.ts';
 import { MESH_ALPN, type TransportSocketInit } from './tls.ts';
 
 type FilterChainInit = MessageInitShape<typeof FilterChainSchema>;
@@ -22,6 +22,7 @@ export interface Chain {
   readonly match?: ChainMatch;
   readonly filters: readonly FilterInit[];
   readonly tls?: TransportSocketInit | undefined;
+  readonly metadata?: MetadataInit | undefined;
 }
 
 /** Encoded chains and listener filters: the shared part of `listenerResource`. */
@@ -35,6 +36,7 @@ export function encodeChains(
         ...(chain.match !== undefined && { filterChainMatch: matchOf(chain.match) }),
         filters: [...chain.filters],
         ...(chain.tls && { transportSocket: chain.tls }),
+        ...(chain.metadata && { metadata: chain.metadata }),
       }),
     ),
     listenerFilters: [...listenerFilters],

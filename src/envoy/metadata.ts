@@ -10,6 +10,14 @@ export function listenerMetadata(tags: Tags): MetadataInit {
   return { filterMetadata: { 'io.kuma.tags': sortedFields(tags) } };
 }
 
+/**
+ * Marks what connections belong to: with another mark Envoy takes it for another filter chain or cluster, and drains the connections of the former one.
+ * `undefined` for 0: nothing was ever distrusted.
+ */
+export function trustMetadata(distrustEpoch: number): MetadataInit | undefined {
+  return distrustEpoch === 0 ? undefined : { filterMetadata: { 'io.weft.trust': { epoch: distrustEpoch } } };
+}
+
 /** Tags of an endpoint for subset load balancing and socket matches; the service is in the cluster's name already. `undefined`: none. */
 export function endpointMetadata(tags: Tags): MetadataInit | undefined {
   const fields = sortedFields(tags, SERVICE_TAG);

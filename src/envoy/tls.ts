@@ -106,11 +106,15 @@ export function tlsCertificateSecret(name: string, chainPem: string, keyPem: str
   });
 }
 
-/** Encoded SDS secret with what to trust, PEM. */
-export function validationSecret(name: string, caPem: string): Uint8Array {
+/**
+ * Encoded SDS secret with what to trust, PEM. With `crlPem` a leaf is refused that its CRL lists, or whose CA has none in it; CRLs of the CAs above are not asked
+ * for. Source: Envoy `CertificateValidationContext.crl`, `only_verify_leaf_cert_crl`.
+ */
+export function validationSecret(name: string, caPem: string, crlPem?: string): Uint8Array {
+  const crl = crlPem === undefined ? {} : { crl: inlinePem(crlPem), onlyVerifyLeafCertCrl: true };
   return encode(SecretSchema, {
     name,
-    type: { case: 'validationContext', value: { trustedCa: inlinePem(caPem) } },
+    type: { case: 'validationContext', value: { trustedCa: inlinePem(caPem), ...crl } },
   });
 }
 

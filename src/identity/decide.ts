@@ -8,6 +8,7 @@ export type IssueReason =
   | 'identity-changed'
   | 'lifetime-shortened'
   | 'untrusted'
+  | 'distrusted'
   | 'ca-changed'
   | 'requested'
   | 'key-moved'
@@ -24,6 +25,8 @@ export interface LeafSituation {
   readonly now: number;
   /** It chains to what the mesh trusts; `undefined` while that is not known, or when its backend is no part of the mesh any more. */
   readonly trusted: boolean | undefined;
+  /** Somebody said that it must not be trusted any more. */
+  readonly distrusted?: boolean;
   /** Its CA is not the one that issues now, and it is this leaf's turn to be replaced at that time, epoch ms. */
   readonly replaceAt?: number | undefined;
   /** Somebody asked for another one, from that time on, epoch ms. */
@@ -42,6 +45,7 @@ export function decide(leaf: HeldLeaf | undefined, desired: DesiredIdentity, sit
   const { now, trusted, replaceAt = Number.POSITIVE_INFINITY, requestedAt = Number.POSITIVE_INFINITY } = situation;
   const issue = (reason: IssueReason): Decision => ({ action: 'issue', reason });
   if (leaf === undefined) return issue('none-held');
+  if (situation.distrusted === true) return issue('distrusted');
   if ((leaf.keyId !== undefined) !== (desired.keys === 'proxy')) return issue('key-moved');
   const lostTurn = situation.keyLost === true ? keyLostTurn(leaf) : Number.POSITIVE_INFINITY;
   if (now >= lostTurn) return issue('key-lost');

@@ -1,12 +1,8 @@
-import { parseKumaDuration } from '../lib/duration.ts';
 import { type DataplaneSpec, tagValuesOf } from '../resources/kinds/dataplane.ts';
-import type { MeshSpec } from '../resources/kinds/mesh.ts';
+import { leafLifetimeMs, type MeshSpec } from '../resources/kinds/mesh.ts';
 import { SERVICE_TAG } from '../resources/kinds/tags.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { DesiredIdentity } from './identity.ts';
-
-/** Source: Kuma 2.11 `pkg/core/ca/issuer`: a leaf lives 24 hours unless the backend says otherwise. */
-const DEFAULT_LIFETIME_MS = 24 * 3_600_000;
 
 /**
  * The leaf a proxy must have under this Mesh; `undefined` when mTLS is off, or when no tag gives the proxy an identity.
@@ -22,20 +18,15 @@ export function desiredIdentity(
   if (mesh === undefined || backend === undefined) return undefined;
   const uriSans = buildUriSans(mesh.meta.name, dataplane.spec);
   if (uriSans.length === 0) return undefined;
-  const { rotation, requestTimeout } = backend.dpCert ?? {};
+  const { requestTimeout } = backend.dpCert ?? {};
   const requestTimeoutMs = requestTimeout === undefined ? undefined : parseSeconds(requestTimeout);
   return {
     backend: backend.name,
     uriSans,
-    lifetimeMs: leafLifetimeMs(rotation?.expiration),
+    lifetimeMs: leafLifetimeMs(backend),
     keyType,
     ...(requestTimeoutMs ? { requestTimeoutMs } : {}),
   };
-}
-
-/** Life of the leaves of a backend with this `dpCert.rotation.expiration`, in ms. */
-export function leafLifetimeMs(expiration: string | undefined): number {
-  return parseKumaDuration(expiration ?? '') || DEFAULT_LIFETIME_MS;
 }
 
 /** Empty when there is no `kuma.io/service` at all. */

@@ -4,6 +4,7 @@
  * `wanted -> decide -> key + CSR -> backend.sign -> check -> held leaf -> listeners`, beside configuration and never in its way.
  */
 
+import type { MeshDistrust } from './distrust.ts';
 import type { IssuedLeaf } from './history.ts';
 import type { KeyHolder } from './proxy-key.ts';
 
@@ -97,7 +98,11 @@ export interface TrustBundle {
    * equal bundles are equal strings.
    */
   readonly pem: string;
-  /** Content hash of `pem`. */
+  /** CRLs, PEM, one of each CA that leaves are signed with; absent: nothing is revoked, or not every CA of the mesh can say what is. */
+  readonly crlPem?: string;
+  /** `MeshDistrust.epoch`, when it is not 0. */
+  readonly distrustEpoch?: number;
+  /** Content hash of the certificates and CRLs. */
   readonly version: string;
   /** Names of the backends in it. */
   readonly backends: readonly string[];
@@ -152,7 +157,9 @@ export type IdentityEvent =
   | { readonly kind: 'failure'; readonly proxy: ProxyKey; readonly failure: IssuanceFailure; readonly backend: string }
   | { readonly kind: 'bundle'; readonly mesh: string; readonly bundle: TrustBundle | undefined }
   /** `backends(mesh)` answers something else now. */
-  | { readonly kind: 'backends'; readonly mesh: string };
+  | { readonly kind: 'backends'; readonly mesh: string }
+  /** `distrust(mesh)` answers something else now. */
+  | { readonly kind: 'distrust'; readonly mesh: string };
 
 /** The running service; made by `createIdentityService`. */
 export interface IdentityService {
@@ -174,6 +181,16 @@ export interface IdentityService {
    * waits after a failure is tried at once when it was asked for by name.
    */
   renew(request: RenewalRequest): void;
+  /**
+   * Says what the mesh trusts no more: whoever holds such a leaf gets another one at once, what can be revoked is, and what is distrusted leaves the bundle.
+   * To be said before the first `want` of the mesh.
+   */
+  setDistrust(mesh: string, distrust: MeshDistrust): void;
+  distrust(mesh: string): MeshDistrust;
+  /** Why leaves of this mesh can't be revoked now; `undefined`: they can. Asks the backends. */
+  notRevocable(mesh: string): Promise<string | undefined>;
+  /** Every proxy of the mesh that holds a leaf, of other control planes too. */
+  leaves(mesh: string): Iterable<{ readonly proxy: ProxyKey; readonly leaf: HeldLeaf }>;
   state(proxy: ProxyKey): IdentityState;
   bundle(mesh: string): TrustBundle | undefined;
   /** The listed backends in the order of the Mesh; empty when mTLS is off. */

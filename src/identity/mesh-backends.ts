@@ -3,13 +3,14 @@ import { CaError } from '../ca/backend.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import { contentHash, stableJson } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
-import type { MeshMtls, MtlsBackend } from '../resources/kinds/mesh.ts';
+import { leafLifetimeMs, type MeshMtls, type MtlsBackend } from '../resources/kinds/mesh.ts';
 import { readNode } from '../x509/certificate.ts';
 import { mergeBundles, parseCertificates } from '../x509/chain.ts';
 import { createTrustStore, type TrustStore } from '../x509/verify.ts';
 import { type BackendStateTracker, createBackendState } from './backend-state.ts';
 import { pauseBeforeAsking } from './backoff.ts';
-import { leafLifetimeMs } from './desired.ts';
+import { askForCrl, type CrlAnswer, type CrlSubject, crlBundle, uncovered } from './crls.ts';
+import type { MeshDistrust } from './distrust.ts';
 import type { BackendTrust, TrustBundle, TrustedRoot } from './identity.ts';
 
 /** One open backend of one mesh. */
@@ -34,6 +35,10 @@ export interface MeshBackends {
   learn(name: string, anchorPem: string, trust: TrustStore): void;
   /** Looks again at what the leaves of the backends stand on. */
   rootsChanged(): void;
+  /** `options.distrust()` answers something else. */
+  distrustChanged(): void;
+  /** Why leaves of these backends can't be revoked now; `undefined`: they can. */
+  notRevocable(): Promise<string | undefined>;
   bundle(): TrustBundle | undefined;
   states(): readonly BackendTrust[];
   /** Resolves when the backends have cleaned up behind themselves. */
@@ -56,6 +61,8 @@ interface Opened extends OpenBackend {
   /** It is only asked whether it is the same as before. */
   refreshing: boolean;
   retry: Timer | undefined;
+  /** Its last CRLs; `undefined`: it was not asked. */
+  crls: CrlAnswer | undefined;
   closed: boolean;
 }
 
@@ -78,6 +85,7 @@ export function createMeshBackends(options: {
   unready: (backend: string, failure: { message: string; attempts: number; nextAttemptAt: number }) => void;
   /** PEM of the anchors that unexpired leaves of the backend stand on. */
   retained: (backend: string) => readonly string[];
+  distrust: () => MeshDistrust;
   /** The anchor of its newest leaf. */
   newest: (backend: string) => string | undefined;
   /** `states()` answers something else. */
@@ -89,6 +97,8 @@ export function createMeshBackends(options: {
   let opened = new Map<string, Opened>();
   let enabled = '';
   let bundle: TrustBundle | undefined;
+  let signing = Promise.resolve();
+  let notCovered: string | undefined;
 
   function open(backend: MtlsBackend, key: string, takeKnown: boolean): Opened | undefined {
     const kind = options.kinds.find((one) => one.type === backend.type);
@@ -101,7 +111,7 @@ export function createMeshBackends(options: {
       name: backend.name,
       type: backend.type,
       conf: backend.conf ?? {},
-      leafLifetimeMs: leafLifetimeMs(backend.dpCert?.rotation?.expiration),
+      leafLifetimeMs: leafLifetimeMs(backend),
     };
     const one: Opened = {
       name: backend.name,
@@ -119,6 +129,7 @@ export function createMeshBackends(options: {
       failures: 0,
       refreshing: false,
       retry: undefined,
+      crls: undefined,
       closed: false,
     };
     listen(one);
@@ -186,6 +197,7 @@ export function createMeshBackends(options: {
         ? await withDeadline(one.timeoutMs, (signal) => one.ca.trustAnchors(signal))
         : anchorOf(known);
     const trust = await createTrustStore(anchors.pem);
+    await signCrls(one);
     if (one.closed) return;
     options.observe(one.name, (clock.monotonic() - started) / 1000);
     const before = one.anchors;
@@ -211,7 +223,9 @@ export function createMeshBackends(options: {
    */
   function merge(): void {
     const pems = new Map<string, readonly string[]>();
+    const distrust = options.distrust();
     for (const { name, anchors } of opened.values()) {
+      if (distrust.backends.includes(name)) continue;
       const known = [...(anchors === undefined ? [] : [anchors.pem]), ...options.retained(name)];
       if (known.length > 0) pems.set(name, known);
     }
@@ -219,12 +233,45 @@ export function createMeshBackends(options: {
     if (pems.size > 0) {
       const pem = mergeBundles([...pems.values()].flat());
       const backends = [...pems.keys()].sort();
-      next = { mesh, pem, version: contentHash(pem), backends };
-      if (bundle?.pem === pem && bundle.backends.join() === backends.join()) return;
+      const crlPem = currentCrls(distrust);
+      // What is revoked must not be accepted while a backend is being asked.
+      if (crlPem === 'pending') return;
+      next = {
+        mesh,
+        pem,
+        ...(crlPem === undefined ? {} : { crlPem }),
+        ...(distrust.epoch === 0 ? {} : { distrustEpoch: distrust.epoch }),
+        version: contentHash(pem + (crlPem ?? '')),
+        backends,
+      };
+      if (bundle !== undefined && sameTrust(bundle, next)) return;
     } else if (bundle === undefined) return;
     bundle = next;
     options.changed(bundle);
     options.statesChanged();
+  }
+
+  async function signCrls(one: Opened): Promise<void> {
+    const distrust = options.distrust();
+    if (distrust.leaves.length === 0) one.crls = undefined;
+    else one.crls = await askForCrl(one.name, one.ca, distrust.leaves, clock);
+  }
+
+  /** `undefined`: nothing is revoked, or nothing can be. */
+  function currentCrls(distrust: MeshDistrust): string | 'pending' | undefined {
+    if (distrust.leaves.length === 0) return undefined;
+    const subjects: CrlSubject[] = [];
+    for (const { name, crls, failures } of opened.values()) {
+      if (distrust.backends.includes(name)) continue;
+      if (crls === undefined && failures === 0) return 'pending';
+      const answer = crls ?? { kind: 'none', why: 'does not answer' };
+      subjects.push({ name, retained: options.retained(name), answer });
+    }
+    const why = uncovered(subjects);
+    if (why !== undefined && why !== notCovered)
+      log.warn('revoked certificates are not refused', { mesh, reason: why });
+    notCovered = why;
+    return why === undefined ? crlBundle(subjects) : undefined;
   }
 
   function rootsOf(one: Opened): readonly TrustedRoot[] {
@@ -296,6 +343,21 @@ export function createMeshBackends(options: {
       merge();
     },
     rootsChanged: merge,
+    distrustChanged() {
+      // One after the other: an older answer never takes the place of a newer one.
+      signing = signing.then(async () => {
+        await Promise.all([...opened.values()].map(signCrls));
+        merge();
+      });
+    },
+    async notRevocable() {
+      const distrusted = options.distrust().backends;
+      const asked = [...opened.values()].filter(({ name }) => !distrusted.includes(name));
+      const subjects = asked.map(async ({ name, ca }) => {
+        return { name, retained: options.retained(name), answer: await askForCrl(name, ca, [], clock) };
+      });
+      return uncovered(await Promise.all(subjects));
+    },
     bundle: () => bundle,
     states: () =>
       [...opened.values()].map((one) => ({
@@ -311,6 +373,16 @@ export function createMeshBackends(options: {
       await Promise.all(all.map(close));
     },
   };
+}
+
+/** Nothing that reaches a proxy is another. A CRL that says the same is another text with each signature, so it is its own question. */
+function sameTrust(a: TrustBundle, b: TrustBundle): boolean {
+  return (
+    a.pem === b.pem &&
+    a.crlPem === b.crlPem &&
+    a.distrustEpoch === b.distrustEpoch &&
+    a.backends.join() === b.backends.join()
+  );
 }
 
 const LAST_WORD_MS = 50;

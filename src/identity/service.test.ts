@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { CaBackendKind, Chain, SigningRequest } from '../ca/backend.ts';
+import type { CaBackendKind, CaDependencies, Chain, SigningRequest } from '../ca/backend.ts';
 import { CaError } from '../ca/backend.ts';
 import { builtinCa } from '../ca/builtin.ts';
 import { silentLogger } from '../lib/log.ts';
@@ -12,6 +12,7 @@ import { CLIENT_AUTH, KEY_USAGE, SERVER_AUTH } from '../x509/certificate.ts';
 import { createCsr } from '../x509/csr.ts';
 import { generateEcKey, toPkcs8Pem } from '../x509/key.ts';
 import type { BackendMemories, BackendMemory } from './coordinator-memory.ts';
+import { type MeshDistrust, NO_DISTRUST } from './distrust.ts';
 import { leafHistory } from './history.ts';
 import type { DesiredIdentity, IdentityEvent, IdentityService } from './identity.ts';
 import { ProxyKeyError, type WantedCsr } from './proxy-key.ts';
@@ -21,6 +22,7 @@ import { createIdentityService } from './service.ts';
 const HOUR = 3_600_000;
 const URI_SANS = ['spiffe://default/web', 'kuma://kuma.io/service/web'];
 const WEB = { mesh: 'default', name: 'web-1' };
+let deps: CaDependencies;
 const wanted = (change: Partial<DesiredIdentity> = {}): DesiredIdentity => ({
   backend: 'ca-1',
   uriSans: URI_SANS,
@@ -115,7 +117,7 @@ function createService(kinds: readonly CaBackendKind[] = [fakeKind], random = ()
   metrics = createMetrics();
   const made = createIdentityService({
     caKinds: kinds,
-    caDependencies: createCaDependencies({ now: () => clock.now() }),
+    caDependencies: deps,
     records,
     memories,
     sealingKey,
@@ -130,6 +132,7 @@ function createService(kinds: readonly CaBackendKind[] = [fakeKind], random = ()
 
 beforeEach(async () => {
   answering = 0;
+  deps = createCaDependencies({ now: () => clock.now() });
   clock = createDrivenClock(Date.now(), () => answering > 0);
   ca = await createTestCa({ now: clock.now() });
   await createTestLeaf(ca);
@@ -563,6 +566,94 @@ describe('renewing on request', () => {
     }
     const history = leafHistory(service.state({ mesh: 'default', name: 'p-1' }).leaf);
     expect(history.map(({ generation }) => generation)).toEqual([13, 12, 11, 10, 9, 8, 7, 6, 5, 4]);
+  });
+});
+
+describe('distrust', () => {
+  const builtin = (...names: string[]) => ({
+    enabledBackend: names[0]!,
+    backends: names.map((name) => ({ name, type: 'builtin' })),
+  });
+
+  /** Two proxies with leaves of the first of two builtin CAs. */
+  async function twoCas(kinds: readonly CaBackendKind[] = [builtinCa], names = ['ca-1', 'ca-2']) {
+    await service.close();
+    deps = createCaDependencies({ now: () => clock.now() });
+    for (const name of names) await builtinCa.ensure!({ mesh: 'default', name, type: 'builtin', conf: {} }, deps);
+    service = createService(kinds);
+    service.setMesh('default', builtin(...names));
+    for (const name of ['web-1', 'api-1']) {
+      const uriSans = [`spiffe://default/${name.slice(0, 3)}`, `kuma://kuma.io/service/${name.slice(0, 3)}`];
+      service.want({ mesh: 'default', name }, wanted({ uriSans }));
+    }
+    await settled(() => serialOf('web-1') !== undefined && serialOf('api-1') !== undefined);
+  }
+  /** Real signatures take real time. */
+  const settled = async (good: () => boolean) => {
+    for (let turn = 0; turn < 500 && !good(); turn += 1) {
+      await clock.advance(10);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(good()).toBe(true);
+  };
+  const revoke = (serial: string, epoch = 1): MeshDistrust => ({
+    ...NO_DISTRUST,
+    epoch,
+    leaves: [{ serial, backend: 'ca-1', at: clock.now() }],
+  });
+
+  it('of a leaf: its proxy gets another one, and every CA has a CRL', async () => {
+    await twoCas();
+    const [web, api] = [serialOf('web-1')!, serialOf('api-1')!];
+    expect(await service.notRevocable('default')).toBeUndefined();
+    service.setDistrust('default', revoke(web));
+    await settled(() => serialOf('web-1') !== web && service.bundle('default')?.crlPem !== undefined);
+    expect(serialOf('api-1')).toBe(api);
+    const bundle = service.bundle('default')!;
+    expect(bundle.crlPem!.match(/BEGIN X509 CRL/g)).toHaveLength(2);
+    expect(bundle).toMatchObject({ distrustEpoch: 1, backends: ['ca-1', 'ca-2'] });
+    expect(leafEvents().at(-1)).toMatchObject({ reason: 'distrusted', proxy: WEB });
+    // The same again is no news.
+    const { length } = events;
+    service.setDistrust('default', { ...service.distrust('default') });
+    await clock.advance(1000);
+    expect([events.length, service.bundle('default')]).toEqual([length, bundle]);
+    // Lifted: no CRL, and no proxy is asked to end connections again.
+    service.setDistrust('default', { ...NO_DISTRUST, epoch: 1 });
+    await settled(() => service.bundle('default')?.crlPem === undefined);
+    expect(service.bundle('default')?.distrustEpoch).toBe(1);
+  });
+
+  it('of a leaf, where a listed CA has no key here: another leaf, and no CRL that would refuse good ones', async () => {
+    await twoCas([
+      {
+        ...builtinCa,
+        open: (config, given) => ({
+          ...builtinCa.open(config, given),
+          ...(config.name === 'ca-2' ? { crl: undefined as never } : {}),
+        }),
+      },
+    ]);
+    const web = serialOf('web-1')!;
+    expect(await service.notRevocable('default')).toContain('backend "ca-2" does not sign CRLs');
+    service.setDistrust('default', revoke(web));
+    await settled(() => serialOf('web-1') !== web && service.bundle('default')?.distrustEpoch === 1);
+    expect(service.bundle('default')!.crlPem).toBeUndefined();
+  });
+
+  it('of a backend: its CA leaves the bundle, and leaves that still stand on it are replaced at once', async () => {
+    await twoCas();
+    const web = serialOf('web-1')!;
+    const both = service.bundle('default')!.pem;
+    service.setMesh('default', { ...builtin('ca-1', 'ca-2'), enabledBackend: 'ca-2' });
+    for (const name of ['web-1', 'api-1']) {
+      const { desired } = service.state({ mesh: 'default', name });
+      service.want({ mesh: 'default', name }, { ...desired!, backend: 'ca-2' });
+    }
+    service.setDistrust('default', { ...NO_DISTRUST, epoch: 1, backends: ['ca-1'] });
+    await settled(() => serialOf('web-1') !== web && service.bundle('default')?.backends.join() === 'ca-2');
+    expect(both.length).toBeGreaterThan(service.bundle('default')!.pem.length);
+    expect(service.state(WEB).leaf?.backend).toBe('ca-2');
   });
 });
 

@@ -18,6 +18,7 @@ import { expectedLoad } from './coordinator.ts';
 import type { BackendMemories } from './coordinator-memory.ts';
 import { type BackendWork, createCoordinators } from './coordinators.ts';
 import { decide, type IssueReason, replacementTime } from './decide.ts';
+import { isDistrusted, type MeshDistrust, NO_DISTRUST } from './distrust.ts';
 import { createExpiryMetrics } from './expiry-metrics.ts';
 import type {
   DesiredIdentity,
@@ -80,6 +81,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   const meshes = new Map<string, MeshBackends>();
   /** mTLS of each mesh as it was told last. */
   const mtlsTexts = new Map<string, string>();
+  const distrusts = new Map<string, MeshDistrust>();
   const listeners = new Set<(event: IdentityEvent) => void>();
   const sealer = createSealer(options.sealingKey);
   const writer = createLeafWriter({ records: options.records, sealer, clock, log });
@@ -116,6 +118,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
   const cleanups = new Set<Promise<void>>();
   let closed = false;
 
+  const distrustOf = (mesh: string) => distrusts.get(mesh) ?? NO_DISTRUST;
   const idOf = (key: ProxyKey) => `${key.mesh}/${key.name}`;
   const emit = (event: IdentityEvent) => {
     for (const listener of listeners) listener(event);
@@ -178,6 +181,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       now,
       trusted,
       replaceAt: record.replaceAt,
+      distrusted: leaf !== undefined && isDistrusted(distrustOf(key.mesh), key.mesh, leaf),
       requestedAt: leaf === undefined ? undefined : renewals.turn(key, leaf),
       keyLost: leaf?.keyId !== undefined && record.holder?.holds(leaf.keyId) === false,
       caEndsAt: caEndOf(key.mesh, desired.backend),
@@ -192,7 +196,9 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       schedule.clear(id);
       return;
     }
-    const mayAskAt = coordinators.of(key.mesh, desired.backend).ask(key.name, leaf?.notAfter ?? 0);
+    // A leaf that its peers refuse protects as little as none.
+    const urgency = decision.reason === 'distrusted' ? 0 : (leaf?.notAfter ?? 0);
+    const mayAskAt = coordinators.of(key.mesh, desired.backend).ask(key.name, urgency);
     if (mayAskAt === undefined) schedule.clear(id);
     else schedule.set(id, mayAskAt);
   }
@@ -388,6 +394,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
           issuerChanged: () => considerAll(mesh),
           unready: (backend, failure) => unready(mesh, backend, failure),
           retained: (backend) => roots.of(workId(mesh, backend)),
+          distrust: () => distrustOf(mesh),
           newest: (backend) => roots.newest(workId(mesh, backend)),
           statesChanged: () => emit({ kind: 'backends', mesh }),
           observe: metrics.anchorsFetched,
@@ -439,6 +446,25 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       }
       if (request.proxy !== undefined) return;
       for (const record of proxies.values()) if (record.key.mesh === request.mesh) consider(record);
+    },
+    setDistrust(mesh, distrust) {
+      if (stableJson(distrustOf(mesh)) === stableJson(distrust)) return;
+      distrusts.set(mesh, distrust);
+      meshes.get(mesh)?.distrustChanged();
+      emit({ kind: 'distrust', mesh });
+      for (const record of proxies.values()) {
+        const { key, desired, leaf } = record;
+        if (key.mesh !== mesh || desired === undefined || leaf === undefined) continue;
+        if (!isDistrusted(distrust, mesh, leaf)) continue;
+        coordinators.of(mesh, desired.backend).hurry(key.name);
+        consider(record);
+      }
+    },
+    distrust: distrustOf,
+    notRevocable: async (mesh) => meshes.get(mesh)?.notRevocable(),
+    *leaves(mesh) {
+      for (const { key, leaf } of proxies.values())
+        if (key.mesh === mesh && leaf !== undefined) yield { proxy: key, leaf };
     },
     state(key): IdentityState {
       const record = proxies.get(idOf(key));

@@ -75,6 +75,12 @@ export function createProxySession(
   deps: SessionDependencies,
 ): ProxySession {
   let generated: Generated | undefined;
+  let current: MeshSnapshot | undefined;
+  /**
+   * The epoch of distrust that the configuration is of. A new one ends connections, so it waits until this proxy has said yes to the bundle that refuses what is
+   * distrusted: the connections that come instead are checked against that. A stream begins with the epoch of its time, which a proxy that comes back has.
+   */
+  let epoch = deps.identity.distrust(key.mesh).epoch;
   let mtlsOn = false;
   let failed = false;
   let deliveredLeaf: HeldLeaf | undefined;
@@ -93,6 +99,7 @@ export function createProxySession(
   let launcherLeaf = '';
 
   function refresh(snapshot: MeshSnapshot): void {
+    current = snapshot;
     const dataplane = snapshot.dataplanes.get(key.name);
     if (dataplane === undefined) {
       deps.identity.want(key, undefined);
@@ -104,6 +111,7 @@ export function createProxySession(
     try {
       generated = generateSidecar({ dataplane, metadata }, snapshot, deps.cache, {
         tlsReady: (service) => deps.tlsReady(snapshot, service),
+        distrust: { epoch, denied: deps.identity.distrust(key.mesh).denied },
       });
       if (failed) deps.events.generated(key, undefined);
       failed = false;
@@ -158,7 +166,7 @@ export function createProxySession(
       deliverToLauncher();
     }
     // The same CAs under other names: nothing goes out, so nothing comes back.
-    if (acknowledgedBundle?.pem === bundle.pem) acknowledge(bundle, acknowledgedLeaf);
+    if (acknowledgedBundle?.version === bundle.version) acknowledge(bundle, acknowledgedLeaf);
   }
 
   function deliverToLauncher(): void {
@@ -243,9 +251,13 @@ export function createProxySession(
       acknowledge(bundle, leafTaken ? deliveredLeaf : acknowledgedLeaf);
       if (!isNews) return;
       deps.bundleAccepted(key, bundle);
+      const { distrustEpoch = epoch } = bundle;
+      const distrustsMore = distrustEpoch > epoch;
+      epoch = distrustEpoch;
       for (const [offeredVersion, other] of offered)
         if (other !== bundle && other !== deliveredBundle) offered.delete(offeredVersion);
-      push();
+      if (distrustsMore && current !== undefined) refresh(current);
+      else push();
     },
     onNack(nack) {
       reject(nack.typeUrl, nack.names, nack.message);

@@ -165,6 +165,10 @@ export function createXdsSource(options: XdsSourceOptions): PushSource {
     }),
     identity.subscribe((event) => {
       if (event.kind === 'backends') return;
+      if (event.kind === 'distrust') {
+        markDirty(meshes.get(event.mesh)?.values() ?? []);
+        return;
+      }
       if (event.kind === 'bundle') {
         rootGate.bundle(event.mesh, event.bundle);
         for (const session of meshes.get(event.mesh)?.values() ?? []) session.identityChanged();

@@ -7,6 +7,8 @@ import { caRotationRoutes } from './ca-rotation-routes.ts';
 import type { CaRotations } from './ca-rotations.ts';
 import { certificateRoutes } from './certificate-routes.ts';
 import type { CertificateSource } from './certificate-source.ts';
+import { distrustRoutes } from './distrust-routes.ts';
+import type { DistrustSource } from './distrust-source.ts';
 import { globalInsightRoutes } from './global-insight.ts';
 import { indexRoutes } from './index-routes.ts';
 import { inspectPolicyRoutes } from './inspect-policy-routes.ts';
@@ -41,6 +43,7 @@ export interface RestSources {
   readonly rehearsals: RehearsalSource;
   readonly own: OwnState;
   readonly caRotations: CaRotations;
+  readonly distrust: DistrustSource;
   /** What this control plane is: decides computed labels, and the namespace of objects without one in Kubernetes form. */
   readonly context: LabelContext & { readonly systemNamespace: string };
   /** Every write is refused with 405. */
@@ -80,6 +83,7 @@ export function restRoutes(sources: RestSources): readonly Route[] {
       rate: createRequestRate(RENEWALS),
       manyCost: RENEWALS.burst,
     }),
+    ...distrustRoutes({ ...sources, ...meshActions(sources) }),
     ...inspectProxyRoutes(store, sources.inspect),
     ...inspectPolicyRoutes(store, registry),
     ...kriRoutes(store, registry),

@@ -15,6 +15,7 @@ import { coreKinds } from '../resources/kinds/index.ts';
 import { createRegistry, type Registry } from '../resources/registry.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { CertificateSource } from '../rest/certificate-source.ts';
+import type { DistrustSource } from '../rest/distrust-source.ts';
 import type { InspectSource } from '../rest/inspect-source.ts';
 import type { MeshLifecycle, SecretLifecycle } from '../rest/lifecycle.ts';
 import type { RehearsalSource } from '../rest/rehearsal-source.ts';
@@ -64,6 +65,7 @@ export interface RestFixtureOptions {
   readonly inspect?: Partial<InspectSource>;
   readonly certificates?: Partial<CertificateSource>;
   readonly rehearsals?: Partial<RehearsalSource>;
+  readonly distrust?: Partial<DistrustSource>;
   readonly server?: Partial<RestServerOptions>;
   /** Wraps the store, to make it fail. */
   readonly wrapStore?: (store: ResourceStore) => ResourceStore;
@@ -138,6 +140,7 @@ export async function createRestFixture(options: RestFixtureOptions = {}): Promi
       renew: async () => {},
       ...options.certificates,
     },
+    distrust: { list: async () => [], add: async () => [], lift: async () => false, ...options.distrust },
     context: {
       mode: 'zone',
       federated: false,

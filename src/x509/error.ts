@@ -8,6 +8,8 @@ export type X509ErrorCode =
   | 'malformed'
   | 'encrypted-key'
   | 'unsupported-key'
+  /** The CA certificate does not allow to sign CRLs. */
+  | 'no-crl-sign'
   | 'invalid-spiffe-id';
 
 /** Anything wrong with a key, certificate or SPIFFE id. The message never holds the input itself. */

@@ -5,7 +5,7 @@ import type { Resource } from '../resources/resource.ts';
 import type { ResourceSet } from '../xds-server/xds.ts';
 import type { GenerationMemos, ProxyMemo } from './cache.ts';
 import { GenerateError } from './error.ts';
-import { type MeshFeatures, meshFeatures } from './mesh-features.ts';
+import { type Distrust, type MeshFeatures, meshFeatures } from './mesh-features.ts';
 import { createResourceCollector } from './resource-set.ts';
 import { addAdmin } from './sidecar/admin.ts';
 import { type SidecarContext, trafficRedirect } from './sidecar/context.ts';
@@ -77,6 +77,8 @@ export interface GenerateOptions {
    * that switching mTLS on breaks no request; in STRICT mode there is nothing but TLS. Absent: all are ready. Source: Kuma 2.11 `TLSReadiness`.
    */
   readonly tlsReady?: (service: string) => boolean;
+  /** Absent: nothing is distrusted. */
+  readonly distrust?: Distrust;
 }
 
 /** The kind whose policies are in here so far. */
@@ -96,7 +98,7 @@ export function generateSidecar(
   const { dataplane, metadata } = proxy;
   const { memos } = cache;
   const shadow = options.shadow ?? false;
-  const mesh = meshFeatures(snapshot, memos, metadata.identityFrom ?? 'ads');
+  const mesh = meshFeatures(snapshot, memos, metadata.identityFrom ?? 'ads', options.distrust);
   const permissions = snapshot.policies.get(PERMISSIONS) ?? memos.noPolicies;
   const clientTls = clientTlsOf(mesh, options.tlsReady);
   const known = memos.proxies.get(metadata);

@@ -16,5 +16,5 @@ export function identitySecret(mesh: string, leaf: LeafWithKey): EncodedResource
 /** SDS secret `mesh_ca:secret:<mesh>`: what every proxy of the mesh trusts. */
 export function trustBundleSecret(bundle: TrustBundle): EncodedResource {
   const name = trustBundleSecretName(bundle.mesh);
-  return encodeResource(RESOURCE_TYPE.secret, name, validationSecret(name, bundle.pem));
+  return encodeResource(RESOURCE_TYPE.secret, name, validationSecret(name, bundle.pem, bundle.crlPem));
 }

@@ -1,11 +1,10 @@
 import type { CaBackendKind } from '../../ca/backend.ts';
-import { leafLifetimeMs } from '../../identity/desired.ts';
 import type { IdentityService } from '../../identity/identity.ts';
 import { createSchedule } from '../../identity/schedule.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { sleep } from '../../lib/wait.ts';
-import { enabledMtlsBackend, type MeshSpec } from '../../resources/kinds/mesh.ts';
+import { enabledMtlsBackend, leafLifetimeMs, type MeshSpec } from '../../resources/kinds/mesh.ts';
 import { renewalPlan } from '../../rotation/renewal-time.ts';
 import { beginRotation } from '../../rotation/request.ts';
 import { isEnded } from '../../rotation/rotation.ts';
@@ -60,7 +59,7 @@ export async function renewBuiltinCas(options: {
     const now = clock.now();
     const { startAt, goOnAt } = renewalPlan({
       ...root,
-      leafLifetimeMs: leafLifetimeMs(backend.dpCert?.rotation?.expiration),
+      leafLifetimeMs: leafLifetimeMs(backend),
     });
     const stored = await records.read(mesh);
     // When that one has ended, its CA is heard of again; what it leaves is looked at then.

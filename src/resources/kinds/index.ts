@@ -7,6 +7,7 @@ import { dataplaneInsightKind } from './dataplane-insight.ts';
 import { globalSecretKind } from './global-secret.ts';
 import { issuanceStateKind } from './issuance-state.ts';
 import { meshKind } from './mesh.ts';
+import { meshDistrustKind } from './mesh-distrust.ts';
 import { meshInsightKind } from './mesh-insight.ts';
 import { pendingLeafKind } from './pending-leaf.ts';
 import { renewalRequestKind } from './renewal-request.ts';
@@ -32,4 +33,5 @@ export const coreKinds: readonly Kind[] = [
   caRotationKind,
   renewalRequestKind,
   issuanceStateKind,
+  meshDistrustKind,
 ];

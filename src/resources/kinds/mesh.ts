@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseKumaDuration } from '../../lib/duration.ts';
 import type { Kind } from '../kind.ts';
 import { dns1035Warnings } from '../name.ts';
 import {
@@ -91,6 +92,14 @@ export const meshKind: Kind<MeshSpec> = {
   validate: validateMesh,
   warnings: (_spec, resource) => dns1035Warnings('Mesh', displayName(resource.meta)),
 };
+
+/** Source: Kuma 2.11 `pkg/core/ca/issuer`: a leaf lives 24 hours unless the backend says otherwise. */
+const DEFAULT_LEAF_LIFETIME_MS = 24 * 3_600_000;
+
+/** Life of the leaves of a backend, in ms. */
+export function leafLifetimeMs(backend: MtlsBackend | undefined): number {
+  return parseKumaDuration(backend?.dpCert?.rotation?.expiration ?? '') || DEFAULT_LEAF_LIFETIME_MS;
+}
 
 /** The backend that issues leaves now; `undefined` while mTLS is off. */
 export function enabledMtlsBackend(spec: MeshSpec): MtlsBackend | undefined {

@@ -3,6 +3,7 @@ import { isIpAddress, passthroughCluster } from '../../envoy/cluster.ts';
 import { RESOURCE_TYPE } from '../../envoy/encode.ts';
 import { tcpProxy } from '../../envoy/filters.ts';
 import { encodeChains, listenerResource } from '../../envoy/listener.ts';
+import { trustMetadata } from '../../envoy/metadata.ts';
 import { DIRECT_ACCESS_CLUSTER, hostPort } from '../../envoy/names.ts';
 import { meshClientTls } from '../../envoy/tls.ts';
 import type { Endpoint } from '../../mesh/snapshot.ts';
@@ -21,10 +22,12 @@ export function addDirectAccess(
   const pool = cache.memos.resources;
   out.add(
     RESOURCE_TYPE.cluster,
-    pool.get(`direct-access|${mesh.name}|${mesh.identityFrom}|${mesh.mtls === 'off'}`, () =>
+    pool.get(`direct-access|${mesh.tlsKey}`, () =>
       passthroughCluster({
         name: DIRECT_ACCESS_CLUSTER,
-        tls: mesh.mtls === 'off' ? undefined : meshClientTls(mesh, [], ''),
+        ...(mesh.mtls === 'off'
+          ? {}
+          : { tls: meshClientTls(mesh, [], ''), metadata: trustMetadata(mesh.distrust.epoch) }),
       }),
     ),
   );

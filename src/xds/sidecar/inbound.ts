@@ -3,6 +3,7 @@ import { localCluster, passthroughSource, type UpstreamHttp } from '../../envoy/
 import { joinParts, RESOURCE_TYPE } from '../../envoy/encode.ts';
 import { type FilterInit, inboundHttp, networkRbacFilter, tcpProxy, tlsInspector } from '../../envoy/filters.ts';
 import { type Chain, encodeChains, encodeListener, joinListener } from '../../envoy/listener.ts';
+import { trustMetadata } from '../../envoy/metadata.ts';
 import { inboundListenerName, localClusterName } from '../../envoy/names.ts';
 import { networkRbacStats } from '../../envoy/rbac.ts';
 import { inboundRoutes } from '../../envoy/route.ts';
@@ -13,6 +14,7 @@ import type { InboundPermissions } from '../../policies/mesh-traffic-permission/
 import type { DataplaneInbound } from '../../resources/kinds/dataplane.ts';
 import type { EncodedResource } from '../../xds-server/xds.ts';
 import type { InboundMemo } from '../cache.ts';
+import { serverConnectionAgeS } from '../connection-age.ts';
 import { GenerateError } from '../error.ts';
 import { createRecentMap } from '../intern-pool.ts';
 import type { ResourceCollector } from '../resource-set.ts';
@@ -49,7 +51,7 @@ function inboundResources(context: SidecarContext, spec: DataplaneInbound, field
   const { mesh, metadata, networking, redirect, cache } = context;
   const permissions = mesh.mtls === 'off' ? undefined : inboundPermissions(context, spec);
   const key = `${networking.address}|${redirect.inbound}`;
-  const chainsKey = `${mesh.name}|${mesh.mtls}|${mesh.identityFrom}|${metadata.ipv6Enabled}`;
+  const chainsKey = `${mesh.tlsKey}|${metadata.ipv6Enabled}`;
   const before = cache.memos.inbounds.get(spec);
   if (before?.key === key && before.chainsKey === chainsKey && before.permissions === permissions) return before;
   try {
@@ -132,7 +134,7 @@ function inboundChains(
 ): Uint8Array {
   const { memos } = context.cache;
   const { mesh, metadata } = context;
-  const shape = `${mesh.name}|${mesh.mtls}|${mesh.identityFrom}|${inbound.protocol}|${inbound.workloadPort}|${metadata.ipv6Enabled}|${inbound.service}`;
+  const shape = `${mesh.tlsKey}|${inbound.protocol}|${inbound.workloadPort}|${metadata.ipv6Enabled}|${inbound.service}`;
   const make = () => encodeChains(chainsOf(context, inbound, listener, permissions), listenerFiltersOf(context));
   if (permissions === undefined) return memos.openChains.get(shape, make);
   if (!isHttp(inbound.protocol)) return make();
@@ -159,11 +161,12 @@ function chainsOf(
   permissions: InboundPermissions | undefined,
 ): readonly Chain[] {
   const { mesh, cache } = context;
-  const open = () => [applicationFilter(context, inbound, undefined)];
+  const open = () => [applicationFilter(context, inbound)];
   if (mesh.mtls === 'off' || permissions === undefined) return [{ filters: open() }];
   const guarded: Chain = {
     filters: guardedFilters(context, inbound, listener, permissions),
     tls: cache.memos.sockets.get(`server|${mesh.name}|${mesh.identityFrom}`, () => meshServerTls(mesh)),
+    metadata: trustMetadata(mesh.distrust.epoch),
   };
   if (mesh.mtls === 'STRICT') return [guarded];
   return [
@@ -182,16 +185,19 @@ function guardedFilters(
 ): readonly FilterInit[] {
   const { mesh, cache } = context;
   if (isHttp(inbound.protocol)) {
-    return [applicationFilter(context, inbound, rbacBytes(cache.memos, mesh.name, permissions, 'http'))];
+    const rbac = rbacBytes(cache.memos, mesh, permissions, 'http');
+    return [applicationFilter(context, inbound, { rbac, connectionAgeS: serverConnectionAgeS(mesh.leafLifetimeMs) })];
   }
-  const rbac = rbacBytes(cache.memos, mesh.name, permissions, 'network');
-  return [
-    networkRbacFilter(joinParts(rbac, networkRbacStats(listener))),
-    applicationFilter(context, inbound, undefined),
-  ];
+  const rbac = rbacBytes(cache.memos, mesh, permissions, 'network');
+  return [networkRbacFilter(joinParts(rbac, networkRbacStats(listener))), applicationFilter(context, inbound)];
 }
 
-function applicationFilter(context: SidecarContext, inbound: Inbound, rbac: Uint8Array | undefined): FilterInit {
+/** `guard`: what holds on mesh TLS only. */
+function applicationFilter(
+  context: SidecarContext,
+  inbound: Inbound,
+  guard?: { readonly rbac: Uint8Array; readonly connectionAgeS: number },
+): FilterInit {
   const cluster = localClusterName(inbound.workloadPort);
   if (!isHttp(inbound.protocol)) {
     return context.cache.memos.filters.get(`tcp|${cluster}`, () => tcpProxy(cluster, cluster, 'inbound'));
@@ -201,7 +207,8 @@ function applicationFilter(context: SidecarContext, inbound: Inbound, rbac: Uint
     routes: inboundRoutes(inbound.service, cluster),
     internal: { cidrs: context.cache.internalCidrs, ipv6Enabled: context.metadata.ipv6Enabled },
     isGrpc: inbound.protocol === 'grpc',
-    rbac,
+    rbac: guard?.rbac,
+    connectionAgeS: guard?.connectionAgeS,
   });
 }
 

@@ -7,6 +7,7 @@ import { RESOURCE_TYPE } from '../../envoy/encode.ts';
 import { loadAssignment, loadAssignmentResource } from '../../envoy/endpoints.ts';
 import { outboundHttp, tcpProxy } from '../../envoy/filters.ts';
 import { encodeChains, listenerResource } from '../../envoy/listener.ts';
+import { trustMetadata } from '../../envoy/metadata.ts';
 import { destinationClusterName, outboundListenerName, SERVICE_TAG } from '../../envoy/names.ts';
 import { outboundRoutes } from '../../envoy/route.ts';
 import { MAX_SNI_BYTES, sniOfTags } from '../../envoy/sni.ts';
@@ -15,6 +16,7 @@ import type { Endpoint, Protocol } from '../../mesh/snapshot.ts';
 import type { DataplaneOutbound } from '../../resources/kinds/dataplane.ts';
 import type { EncodedResource } from '../../xds-server/xds.ts';
 import { memoOf, type OutboundTraits } from '../cache.ts';
+import { clientConnectionAgeS } from '../connection-age.ts';
 import { GenerateError } from '../error.ts';
 import type { ResourceCollector } from '../resource-set.ts';
 import { requireIp, type SidecarContext } from './context.ts';
@@ -143,7 +145,7 @@ function dnsCluster(
 }
 
 function clusterKey({ mesh, clientTls }: SidecarContext, traits: OutboundTraits, protocol: Protocol): string {
-  return `${mesh.name}|${mesh.identityFrom}|${clientTls(traits.service)}|${isHttp(protocol)}|${traits.tagsKey}`;
+  return `${mesh.tlsKey}|${clientTls(traits.service)}|${isHttp(protocol)}|${traits.tagsKey}`;
 }
 
 function cluster(
@@ -164,7 +166,18 @@ function cluster(
     }
     tls = meshClientTls(mesh, [traits.service], sni);
   }
-  return destinationCluster({ name: traits.clusterName, isHttp: isHttp(protocol), endpoints, tls });
+  // Bytes of a TCP connection belong together: its age is not bounded (decision 0026).
+  const connectionAgeS =
+    tls !== undefined && isHttp(protocol) ? clientConnectionAgeS(mesh.leafLifetimeMs, traits.clusterName) : undefined;
+  const metadata = tls && trustMetadata(mesh.distrust.epoch);
+  return destinationCluster({
+    name: traits.clusterName,
+    isHttp: isHttp(protocol),
+    endpoints,
+    tls,
+    connectionAgeS,
+    metadata,
+  });
 }
 
 function assignment(

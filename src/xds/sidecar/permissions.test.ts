@@ -31,9 +31,16 @@ function passes(principal: Principal, sans: readonly string[]): boolean {
   }
 }
 
-function decide(permissions: InboundPermissions, sans: readonly string[]): { allowed: boolean; shadowDenied: boolean } {
+function decide(
+  permissions: InboundPermissions,
+  sans: readonly string[],
+  denied: readonly string[] = [],
+): { allowed: boolean; shadowDenied: boolean } {
   const { memos } = createGenerationCache({ adminTls: undefined });
-  const { rules, shadowRules } = fromBinary(RBACSchema, rbacBytes(memos, 'default', permissions, 'http'));
+  const { rules, shadowRules } = fromBinary(
+    RBACSchema,
+    rbacBytes(memos, { name: 'default', distrust: { epoch: 0, denied } }, permissions, 'http'),
+  );
   const matches = (policies: typeof rules) =>
     Object.values(policies?.policies ?? {}).some(({ principals }) => principals.some((one) => passes(one, sans)));
   expect(rules).toBeDefined();
@@ -74,6 +81,16 @@ const list = fc.array(
 );
 
 describe('permissions as RBAC', () => {
+  test('refuses a service that is distrusted, whoever else may come', () => {
+    const everybody = {
+      allow: [{ clients: { kind: 'any' as const } }],
+      deny: [],
+      shadowDeny: [],
+    } as unknown as InboundPermissions;
+    const allowed = (service: string) => decide(everybody, [`spiffe://default/${service}`], ['web']).allowed;
+    expect([allowed('web'), allowed('webx'), allowed('api')]).toEqual([false, true, true]);
+  });
+
   test('no permission means nobody', () => {
     const nobody = { allow: [], deny: [{ policy: 'p', clients: { kind: 'any' as const } }], shadowDeny: [] };
     expect(decide(nobody, ['spiffe://default/web']).allowed).toBe(false);

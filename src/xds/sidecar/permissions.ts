@@ -20,6 +20,7 @@ import {
 import type { DataplaneInbound } from '../../resources/kinds/dataplane.ts';
 import type { Resource } from '../../resources/resource.ts';
 import { type GenerationMemos, memoOf } from '../cache.ts';
+import type { MeshFeatures } from '../mesh-features.ts';
 import type { SidecarContext } from './context.ts';
 
 /** Who may use the inbound. Inbounds selected by the same policies share one object. */
@@ -42,21 +43,25 @@ function asPolicy(resource: Resource): Resource<PolicySpec> {
 /** Encoded RBAC filter, shared by every inbound under these permissions. */
 export function rbacBytes(
   memos: GenerationMemos,
-  mesh: string,
+  { name, distrust }: Pick<MeshFeatures, 'name' | 'distrust'>,
   permissions: InboundPermissions,
   kind: 'http' | 'network',
 ): Uint8Array {
-  return memoOf(memos.rbac, permissions, `${kind}|${mesh}`, () => {
-    const rules = rbacRules(mesh, permissions);
+  return memoOf(memos.rbac, permissions, `${kind}|${name}|${distrust.denied.join(' ')}`, () => {
+    const rules = rbacRules(name, permissions, distrust.denied);
     return kind === 'http' ? httpRbac(rules) : networkRbac(rules);
   });
 }
 
 /** Envoy has one action per filter: where something is denied, every allowed principal is narrowed down to "and not one of those". */
-function rbacRules(mesh: string, { allow, deny, shadowDeny }: InboundPermissions): RbacRules {
+function rbacRules(
+  mesh: string,
+  { allow, deny, shadowDeny }: InboundPermissions,
+  distrusted: readonly string[],
+): RbacRules {
   const principals = (list: InboundPermissions['allow']) => list.map(({ clients }) => principalOf(mesh, clients));
   const allowed = principals(allow);
-  const denied = principals(deny);
+  const denied = [...principals(deny), ...distrusted.map((service) => uriPrincipal(`spiffe://${mesh}/${service}`))];
   return {
     allow:
       denied.length === 0 || allowed.length === 0 ? allowed : [everyOf([oneOf(allowed), notPrincipal(oneOf(denied))])],
