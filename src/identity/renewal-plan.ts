@@ -23,7 +23,7 @@ const USUAL_SHARE = 0.75;
 const EARLIEST_SHARE = 0.2;
 const LATEST_SHARE = 0.8;
 /** A slot is full at so many times the mean; a load that is harmless to every issuer fills none. */
-const FULL = 1.4;
+const FULL = 1.25;
 const HARMLESS_PER_SECOND = 1;
 /** Draws from the usual window, of which the one in the emptiest slot counts. */
 const DRAWS = 3;

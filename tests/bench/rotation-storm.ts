@@ -119,6 +119,7 @@ async function storm(bench: string, n: number, outage: Outage | undefined): Prom
     calls_per_certificate: round(reached.length / issued.length),
     probes: issuer.calls.length - reached.length,
     expired_s: round(sum([...leaves.values()].map((of) => expiredMs(of, end))) / 1000),
+    expired_proxies: [...leaves.values()].filter((of) => expiredMs(of, end) > 0).length,
     ...(outage === undefined ? {} : { unavoidable_s: round(unavoidableMs(leaves, outage, end) / 1000) }),
   };
 }
