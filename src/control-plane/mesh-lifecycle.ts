@@ -12,6 +12,8 @@ import { createRotationRecords } from './ca-rotation/rotation-records.ts';
 export interface MeshLifecycle {
   /** Checks that need plug-ins, secrets or other resources. `previous` is the stored Mesh, absent on create. */
   validate(mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined): Promise<readonly Violation[]>;
+  /** Tries the backends that a write brings in (decision 0025). */
+  rehearse(mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined): Promise<readonly Violation[]>;
   validateDelete(mesh: Resource<MeshSpec>): Promise<readonly Violation[]>;
   /** CA of every listed backend and the mesh's token signing key. Idempotent, safe from several replicas. */
   ensure(mesh: Resource<MeshSpec>): Promise<void>;
@@ -25,7 +27,6 @@ export function createMeshLifecycle(options: {
   store: ResourceStore;
   caKinds: readonly CaBackendKind[];
   caDependencies: CaDependencies;
-  /** Has the backends tried that a write brings in. Asked when all other checks have passed. */
   rehearse: (mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined) => Promise<readonly Violation[]>;
   ensureSigningKey: (mesh: string) => Promise<void>;
   /** Deleting a Mesh with Dataplanes is allowed. */
@@ -67,8 +68,10 @@ export function createMeshLifecycle(options: {
         for (const { config, kind, path } of backends)
           violations.push(...(await kind!.validate(config, `${path}.conf`, options.caDependencies)));
       }
-      return violations.length > 0 ? violations : options.rehearse(mesh, previous);
+      return violations;
     },
+
+    rehearse: options.rehearse,
 
     async validateDelete(mesh) {
       if (options.unsafeDelete) return [];

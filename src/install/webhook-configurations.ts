@@ -162,7 +162,8 @@ function configuration(
       ...webhook,
       admissionReviewVersions: ['v1'],
       matchPolicy: 'Equivalent',
-      sideEffects: 'None',
+      // A Mesh that brings in a CA elsewhere has it issue a probe certificate, but not in a dry run.
+      sideEffects: kind === 'ValidatingWebhookConfiguration' ? 'NoneOnDryRun' : 'None',
       timeoutSeconds: 10,
       ...(kind === 'MutatingWebhookConfiguration' ? { reinvocationPolicy: 'Never' } : {}),
     })),

@@ -8,6 +8,11 @@ import type { Resource, Violation } from './resource.ts';
 export interface MeshChecks {
   /** Checks that need plug-ins, secrets or other resources. `previous` is the stored Mesh, absent on create. Changes nothing. */
   validate(mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined): Promise<readonly Violation[]>;
+  /**
+   * Has the CAs elsewhere issue a probe certificate that the write brings in, and says what is in the way. To be asked when all else has passed, and not
+   * for a dry run: it leaves a trace with the issuer.
+   */
+  rehearse(mesh: Resource<MeshSpec>, previous: Resource<MeshSpec> | undefined): Promise<readonly Violation[]>;
   /** Why the Mesh may not be deleted. */
   validateDelete(mesh: Resource<MeshSpec>): Promise<readonly Violation[]>;
 }
@@ -39,6 +44,17 @@ export async function writeViolations(
     default:
       return [];
   }
+}
+
+/** What the last step before a write finds: that of a Mesh asks issuers. */
+export async function rehearsalViolations(
+  checks: Pick<MeshChecks, 'rehearse'>,
+  kind: Kind,
+  resource: Resource,
+  stored: Resource | undefined,
+): Promise<readonly Violation[]> {
+  if (kind.type !== 'Mesh') return [];
+  return checks.rehearse(resource as Resource<MeshSpec>, stored as Resource<MeshSpec> | undefined);
 }
 
 /** Why the resource may not be deleted. */

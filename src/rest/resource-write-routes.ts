@@ -5,7 +5,7 @@ import type { MeshSpec } from '../resources/kinds/mesh.ts';
 import type { LabelContext } from '../resources/labels.ts';
 import { prepareResource, withDefaults } from '../resources/prepare.ts';
 import type { Resource, ResourceKey } from '../resources/resource.ts';
-import { deleteViolations, writeViolations } from '../resources/write-checks.ts';
+import { deleteViolations, rehearsalViolations, writeViolations } from '../resources/write-checks.ts';
 import type { ResourceStore } from '../store/store.ts';
 import { collectionPaths, kindAccess } from './kind-traits.ts';
 import type { MeshLifecycle, SecretLifecycle } from './lifecycle.ts';
@@ -124,6 +124,7 @@ async function write(
   const title = stored ? UPDATE_TITLE : CREATE_TITLE;
   const resource = prepareResource(sources.context, kind, given, stored);
   requireValid(title, await inStage(title, () => writeViolations(meshLifecycle, kind, resource, stored, owner)));
+  requireValid(title, await inStage(title, () => rehearsalViolations(meshLifecycle, kind, resource, stored)));
   await inStage(title, () => (stored ? store.update(resource, stored.meta.version) : store.create(resource)));
   if (kind.type === 'Mesh') await inStage(title, () => meshLifecycle.ensure(resource as Resource<MeshSpec>));
   return stored === undefined;

@@ -22,6 +22,7 @@ export function admissionReview(
     readonly oldObject?: KubernetesObject;
     readonly username?: string;
     readonly subResource?: string;
+    readonly dryRun?: boolean;
   } = {},
 ): JsonObject {
   const operation = options.operation ?? 'CREATE';
@@ -39,7 +40,7 @@ export function admissionReview(
       userInfo: { username: options.username ?? 'kubernetes-admin', groups: ['system:masters'] },
       object: operation === 'DELETE' ? null : object,
       oldObject: options.oldObject ?? (operation === 'DELETE' ? object : null),
-      dryRun: false,
+      dryRun: options.dryRun ?? false,
     },
   };
 }
@@ -73,7 +74,7 @@ export function webhookContext(
     },
     systemUsers: systemUsers({ controlPlaneUser: 'system:serviceaccount:sys:weft-control-plane', allowedUsers: [] }),
     meshes: { find: async (name) => (name === 'default' ? { mesh, uid: 'mesh-uid' } : undefined) },
-    meshChecks: { validate: async () => [], validateDelete: async () => [] },
+    meshChecks: { validate: async () => [], rehearse: async () => [], validateDelete: async () => [] },
     secretChecks: { validateDelete: async () => [] },
     ...overrides,
   };

@@ -103,6 +103,7 @@ export async function createRestFixture(options: RestFixtureOptions = {}): Promi
     tokens,
     meshLifecycle: {
       validate: async () => [],
+      rehearse: async () => [],
       ensure: async () => {},
       validateDelete: async () => [],
       ...options.meshLifecycle,

@@ -17,6 +17,8 @@ export interface AdmissionRequest {
   /** '' for the object itself. */
   readonly subResource: string;
   readonly username: string;
+  /** Nothing will be stored, so nothing may be done anywhere. */
+  readonly dryRun: boolean;
   /** Absent on DELETE. Name and namespace are filled in from the request. */
   readonly object: JsonObject | undefined;
   /** Absent on CREATE. */
@@ -61,6 +63,7 @@ export function parseAdmissionReview(body: unknown): AdmissionRequest {
     operation: operation as Operation,
     subResource: text(request['subResource'], 'request.subResource'),
     username: text(object(request['userInfo'] ?? {}, 'request.userInfo')['username'], 'request.userInfo.username'),
+    dryRun: request['dryRun'] === true,
     object: placed(request['object'], 'request.object', name, namespace),
     oldObject: placed(request['oldObject'], 'request.oldObject', name, namespace),
   };

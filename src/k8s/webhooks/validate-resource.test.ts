@@ -103,6 +103,7 @@ describe('validating webhook', () => {
               { field: 'name', message: 'too long' },
             ];
           },
+          rehearse: async () => expect.fail('what is refused already is not tried'),
           validateDelete: async () => [{ field: 'mesh', message: 'in use' }],
         },
       }),
@@ -122,6 +123,16 @@ describe('validating webhook', () => {
       username: 'system:serviceaccount:kube-system:generic-garbage-collector',
     };
     expect(await strict.handle(admissionRequest(old, collector))).toEqual({ allowed: true });
+  });
+
+  it('has the CAs of a Mesh tried last, and not in a dry run', async () => {
+    const problem = { field: 'mtls.backends[0].conf', message: 'no answer' };
+    const meshChecks = { validate: async () => [], rehearse: async () => [problem], validateDelete: async () => [] };
+    const strict = createValidateWebhook(webhookContext({ meshChecks }));
+    const made = mesh({ mtls: { enabledBackend: 'a', backends: [{ name: 'a', type: 'builtin' }] } });
+    expect(causes(await strict.handle(admissionRequest(made)))).toEqual([['spec.mtls.backends[0].conf', 'no answer']]);
+    expect(await strict.handle(admissionRequest(made, { dryRun: true }))).toMatchObject({ allowed: true });
+    expect(await strict.handle(admissionRequest(policy(open)))).toMatchObject({ allowed: true });
   });
 
   it('wants the mesh to be there, and the same as before', async () => {

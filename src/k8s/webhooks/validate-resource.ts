@@ -3,7 +3,7 @@ import type { Kind } from '../../resources/kind.ts';
 import { prepareResource, withDefaults } from '../../resources/prepare.ts';
 import type { Resource, Violation } from '../../resources/resource.ts';
 import { LABEL_MESH, LABEL_NAMESPACE, LABEL_ORIGIN } from '../../resources/well-known.ts';
-import { writeViolations } from '../../resources/write-checks.ts';
+import { rehearsalViolations, writeViolations } from '../../resources/write-checks.ts';
 import type { AdmissionRequest, JsonObject } from './admission-review.ts';
 import { kindOfRequest, placementProblem, type WebhookContext } from './context.ts';
 import { deleteVerdict } from './delete-verdict.ts';
@@ -66,7 +66,7 @@ async function checkWrite(
     ...(stored === undefined || stored.meta.mesh === given.meta.mesh ? [] : [meshChanged(kind)]),
   ];
   if (violations.length > 0) return invalid(request, violations);
-  const late = await lateViolations(context, kind, given, stored);
+  const late = await lateViolations(context, kind, request, given, stored);
   if (late.length > 0) return invalid(request, late);
   return { allowed: true, warnings: kind.warnings?.(given.spec, given) ?? [] };
 }
@@ -75,6 +75,7 @@ async function checkWrite(
 async function lateViolations(
   context: WebhookContext,
   kind: Kind,
+  { dryRun }: AdmissionRequest,
   given: Resource,
   stored: Resource | undefined,
 ): Promise<readonly Violation[]> {
@@ -84,7 +85,9 @@ async function lateViolations(
   if (kind.scope === 'Mesh' && owner === undefined)
     return [{ field: 'mesh', message: `mesh of name ${mesh} is not found` }];
   const resource = prepareResource(context.labels, kind, given, stored);
-  const found = await writeViolations(context.meshChecks, kind, resource, stored, owner?.mesh);
+  const checked = await writeViolations(context.meshChecks, kind, resource, stored, owner?.mesh);
+  const isLast = checked.length === 0 && !dryRun;
+  const found = isLast ? await rehearsalViolations(context.meshChecks, kind, resource, stored) : checked;
   return found.map((violation) => inObject(kind, violation));
 }
 
