@@ -16,6 +16,7 @@ describe('crds', () => {
       'dataplaneinsights.kuma.io Namespaced',
       'dataplanes.kuma.io Namespaced',
       'issuancestates.kuma.io Namespaced',
+      'meshdistrusts.kuma.io Namespaced',
       'meshes.kuma.io Cluster',
       'meshinsights.kuma.io Cluster',
       'meshtrafficpermissions.kuma.io Namespaced',
