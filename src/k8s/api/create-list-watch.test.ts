@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
-import { silentLogger } from '../../lib/log.ts';
+import { type Logger, silentLogger } from '../../lib/log.ts';
 import { type FakeApiServer, startFakeApiServer } from '../../testing/fakes/kube-api-server.ts';
 import type { KubeClient } from './client.ts';
 import { connectKubernetes } from './connect.ts';
@@ -159,11 +159,22 @@ describe('createListWatch', () => {
     expect(value('a')).toBe(1);
   });
 
-  it('takes a silent watch for dead and resumes it', async () => {
-    await start({ maxSilenceMs: 50 });
+  it('takes a silent watch for dead and resumes it, which is nothing to warn of before the server is away', async () => {
+    const logged: string[] = [];
+    const log: Logger = {
+      ...silentLogger,
+      named: () => log,
+      debug: (message) => void logged.push(`debug ${message}`),
+      warn: (message) => void logged.push(`warn ${message}`),
+    };
+    await start({ maxSilenceMs: 50, log });
     await poll(() => server.requests.filter((one) => one.includes('watch=')).length >= 2);
     put('a', 1);
     await until(() => value('a') === 1);
+    expect(new Set(logged)).toEqual(new Set(['debug the watch was silent, resuming it']));
+    await server.pause();
+    await poll(() => logged.some((line) => line.startsWith('warn')));
+    await server.resume();
   });
 
   it('does not hammer a server that ends every watch at once', async () => {

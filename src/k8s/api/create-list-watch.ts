@@ -116,10 +116,10 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
   }
 
   /**
-   * Applies events until the watch ends; each moves `position`.
-   * Throws what the watch throws, or `unavailable` after too long a silence.
+   * Applies events until the watch ends; each moves `position`. True when it was left after too long a silence, which a server without bookmarks keeps where
+   * nothing changes. Throws what the watch throws.
    */
-  async function follow(position: Position): Promise<void> {
+  async function follow(position: Position): Promise<boolean> {
     const dead = new AbortController();
     const stop = () => dead.abort();
     closed.addEventListener('abort', stop);
@@ -131,7 +131,7 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
       });
     let timer = arm();
     try {
-      if (closed.aborted) return;
+      if (closed.aborted) return false;
       const events = client.watch<T>(type, { ...selection, resourceVersion: position.version, signal: dead.signal });
       for await (const event of events) {
         timer.cancel();
@@ -146,19 +146,23 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
         if (event.type === 'DELETED') remove(keyText(event.object), keptOf(event.object));
         else upsert(keptOf(event.object));
       }
-      if (silent) throw new KubeError('unavailable', `watch ${type.plural}: silent for ${maxSilenceMs} ms`);
+    } catch (error) {
+      if (!silent) throw error;
     } finally {
       timer.cancel();
       closed.removeEventListener('abort', stop);
     }
+    return silent;
   }
 
   async function run(): Promise<void> {
     let position: Position | undefined;
     /** Failures, and watches that ended at once, in a row. */
     let failures = 0;
+    let warned = false;
     while (!closed.aborted) {
       let error: unknown;
+      let silent = false;
       let from: string | undefined;
       try {
         if (position === undefined) {
@@ -168,7 +172,7 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
         }
         from = position.version;
         position.openedAt = undefined;
-        await follow(position);
+        silent = await follow(position);
       } catch (caught) {
         error = caught;
       }
@@ -178,13 +182,18 @@ export function createListWatch<T extends KubeObject = KubeObject>(options: List
       const useful =
         position !== undefined &&
         (position.version !== from || (openedAt !== undefined && clock.monotonic() - openedAt >= GOOD_WATCH_MS));
-      if (useful) failures = 0;
-      if (error !== undefined) {
-        connected = false;
-        // Once for each loss: the connection is tried again and again.
-        if (failures === 0) log.warn('lost the watch, trying again', { kind: type.kind, error });
+      if (useful) {
+        failures = 0;
+        warned = false;
       }
-      if (error !== undefined || !useful) failures += 1;
+      if (silent) log.debug('the watch was silent, resuming it', { kind: type.kind, silentMs: maxSilenceMs });
+      if (silent || error !== undefined) connected = false;
+      if (error !== undefined && !warned) {
+        // Once for each loss: the connection is tried again and again.
+        log.warn('lost the watch, trying again', { kind: type.kind, error });
+        warned = true;
+      }
+      if (silent || error !== undefined || !useful) failures += 1;
       if (isGone(error) || failures > RESUMES) position = undefined;
       await sleep(clock, delayMs(error, failures), closed);
     }
