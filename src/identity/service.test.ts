@@ -777,6 +777,30 @@ describe('a failing issuer', () => {
     expect(leafEvents().length).toBe(40);
   });
 
+  it('is left alone over a restart as well, until one probe shows that it is back', async () => {
+    service.setMesh('default', mtls('ca-1'));
+    answer = refuse;
+    const names = Array.from({ length: 40 }, (_, proxy) => `p-${proxy}`);
+    for (const name of names) service.want({ mesh: 'default', name }, wanted());
+    await clock.advance(120_000);
+    await service.close();
+    const before = signings.length;
+    service = createService();
+    await service.start();
+    service.setMesh('default', mtls('ca-1'));
+    for (const name of names) service.want({ mesh: 'default', name }, wanted());
+    await clock.advance(120_000);
+    expect(signings.length - before).toBeLessThanOrEqual(4);
+    expect(service.state({ mesh: 'default', name: 'p-0' }).failure?.message).toContain('connection refused');
+    expect(service.backends('default')[0]?.waiting).toBeGreaterThan(0);
+    answer = good;
+    await clock.advance(62_000);
+    expect(names.filter((name) => serialOf(name) === undefined)).toEqual([]);
+    // What it knew is no use for another CA.
+    await clock.advance(2000);
+    expect(remembered.size).toBe(0);
+  });
+
   it('of one mesh costs the other one nothing: neither its leaves nor their time', async () => {
     service.setMesh('default', mtls('ca-1'));
     service.setMesh('fine', mtls('ca-1'));
