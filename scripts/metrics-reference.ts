@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { MOST_SERVICES, OTHER_SERVICES } from '../src/identity/expiry-survey.ts';
 
 /** A metric as a source file declares it. */
 export interface DeclaredMetric {
@@ -47,8 +48,8 @@ const INTRODUCTION = `# Metrics of the control plane
 \`GET /metrics\` of the diagnostics port (5680), in Prometheus' text format. Each control plane shows the proxies that are connected to it: sum or take the
 minimum over all of them. Names without \`weft_\` are Kuma's, for dashboards that exist. Alerts and a dashboard: [the guide](../guides/certificate-alerts.md).
 
-- **No series is of one proxy.** \`service\` has at most 200 values: services with overdue or expired certificates first, then those with most proxies; all
-  others share \`service="_other"\`, with the earliest end and the sums of theirs. A proxy of two services counts in both. A backend shows at most 16 CA
+- **No series is of one proxy.** \`service\` has at most ${MOST_SERVICES} values: services with overdue or expired certificates first, then those with most proxies; all
+  others share \`service="${OTHER_SERVICES}"\`, with the earliest end and the sums of theirs. A proxy of two services counts in both. A backend shows at most 16 CA
   certificates, those that end first. Which proxies they are: \`weft check\`, and the Dataplane's insight.
 - **\`state\`** is relative to the certificate's own life: \`none\` (there should be one), \`valid\`, \`due\` (its renewal point, at 70 to 80 % of its life, is
   past), \`overdue\` (a tenth of its life later there is still no other one), \`expired\`.

@@ -28,6 +28,16 @@ beforeEach(async () => {
 
 const trusted = async () => fingerprintsOf((await builtinCa.open(config, deps).trustAnchors(signal)).pem);
 
+/** Fingerprints of the CAs that CRLs are signed with. */
+async function revokers(): Promise<readonly string[]> {
+  const crls = await builtinCa.open(config, deps).crl!(
+    { number: 1, revoked: [{ serial: '0a', at: Date.now() }] },
+    signal,
+  );
+  expect(crls.every(({ pem }) => pem.startsWith('-----BEGIN X509 CRL-----'))).toBe(true);
+  return crls.flatMap(({ issuerPem }) => fingerprintsOf(issuerPem));
+}
+
 /** Fingerprint of the CA that a new leaf chains to. */
 async function signer(): Promise<string> {
   const backend = builtinCa.open(config, deps);
@@ -49,6 +59,7 @@ describe('a builtin CA that is renewed', () => {
     await renewal.prepare(config, deps);
     const { next } = await renewal.state(config, deps);
     expect(await trusted()).toEqual([first, next]);
+    expect(await revokers()).toEqual([first, next]);
     expect(await signer()).toBe(first);
 
     await renewal.activate(config, deps);
@@ -58,6 +69,7 @@ describe('a builtin CA that is renewed', () => {
 
     await renewal.retire(config, deps);
     expect(await trusted()).toEqual([next]);
+    expect(await revokers()).toEqual([next]);
     expect(await signer()).toBe(next);
     // Kuma's Secrets hold the new CA, and nothing of the old one is left.
     const texts = [...secrets.values.values()].map(String).join('\n');

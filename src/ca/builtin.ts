@@ -2,7 +2,6 @@
 import { isIP } from 'node:net';
 import type { Violation } from '../resources/resource.ts';
 import { createMeshCa } from '../x509/certificate.ts';
-import { parseCertificates } from '../x509/chain.ts';
 import { generateEcKey, generateRsaKey, toTraditionalPem } from '../x509/key.ts';
 import type { BackendConfig, CaBackendKind, CaDependencies } from './backend.ts';
 import { createBuiltinRenewal } from './builtin-renewal.ts';
@@ -99,10 +98,13 @@ async function load(config: BackendConfig, deps: CaDependencies): Promise<LocalC
   if (stored === undefined) throw notConfigured(config, `Secret "${names.cert}" does not exist`);
   const { signing, renewal } = stored;
   try {
-    const { certificates, keys } = await readKeyPair(Buffer.from(signing.cert), Buffer.from(signing.key));
     const other = renewal === undefined ? undefined : signing === renewal.new ? renewal.old : renewal.new;
-    const alsoTrusted = other === undefined ? [] : parseCertificates(other.cert);
-    return { mesh: config.mesh, name: config.name, certificates, key: keys.privateKey, alsoTrusted };
+    return {
+      mesh: config.mesh,
+      name: config.name,
+      ...(await readCa(signing)),
+      other: other === undefined ? undefined : await readCa(other),
+    };
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'cannot be read';
     throw notConfigured(config, `Secrets "${names.cert}" and "${names.key}" are no CA: ${reason}`);
@@ -115,4 +117,9 @@ function isLowerCaseDnsName(name: string): boolean {
   return (
     name.replaceAll('.', '').length <= 255 && isIP(name) === 0 && new RegExp(`^${label}(\\.${label})*[._]?$`).test(name)
   );
+}
+
+async function readCa({ cert, key }: CaPems): Promise<Pick<LocalCa, 'certificates' | 'key'>> {
+  const { certificates, keys } = await readKeyPair(Buffer.from(cert), Buffer.from(key));
+  return { certificates, key: keys.privateKey };
 }

@@ -29,6 +29,6 @@ export function createLocalBackend(
   return {
     trustAnchors: async (signal) => (await signer(signal)).anchors,
     sign: async (request, signal) => (await signer(signal)).sign(request, deps.now(), deps.earliestNow?.()),
-    crl: async (order, signal) => [await (await signer(signal)).crl(order, deps.now())],
+    crl: async (order, signal) => (await signer(signal)).crls(order),
   };
 }

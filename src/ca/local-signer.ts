@@ -12,18 +12,12 @@ export interface LocalSigner {
   readonly anchors: TrustAnchors;
   /** `earliest`: the time that it may be as well, when the clock of this machine was set; the leaf is valid from then on. */
   sign(request: SigningRequest, now: number, earliest?: number): Chain;
-  /** Throws `CaError`. */
-  crl(order: CrlOrder, now: number): Promise<Crl>;
+  /** Of this CA and the other one. Throws `CaError`. */
+  crls(order: CrlOrder): Promise<readonly Crl[]>;
 }
 
 /** How far a leaf starts in the past, for proxies whose clock is behind. Source: Kuma 2.11 `DefaultAllowedClockSkew`. */
 export const CLOCK_SKEW_MS = 10_000;
-
-/**
- * A CRL is pushed to the proxies when it changes and replaced by the next push, so it need not run out; one that did, while no control plane is there to
- * push another, would refuse every leaf. It ends with its CA, and begins so much in the past for proxies whose clock is behind. Milliseconds.
- */
-const CRL_BACKDATE_MS = 3_600_000;
 
 /** A CA ready to sign: its certificates (the first one signs, all are trusted) and its key. */
 export interface LocalCa {
@@ -33,8 +27,8 @@ export interface LocalCa {
   /** At least one; the first belongs to `key`. */
   readonly certificates: readonly CertificateFacts[];
   readonly key: KeyObject;
-  /** DER of further CAs that are trusted: the one before or after this one. */
-  readonly alsoTrusted?: readonly Buffer[];
+  /** The CA before or after this one, which is trusted too and signs no leaf now. */
+  readonly other?: Pick<LocalCa, 'certificates' | 'key'> | undefined;
 }
 
 export function createLocalSigner(ca: LocalCa): LocalSigner {
@@ -53,7 +47,11 @@ export function createLocalSigner(ca: LocalCa): LocalSigner {
   }
 
   return {
-    anchors: { pem: issuingPem + formatCertificates(ca.alsoTrusted ?? []), issuingPem, notAfter },
+    anchors: {
+      pem: issuingPem + formatCertificates((ca.other?.certificates ?? []).map(({ der }) => der)),
+      issuingPem,
+      notAfter,
+    },
     sign(request, now, earliest = now) {
       const problem = requestProblem(request, ca.mesh);
       if (problem) refuse('invalid-request', problem);
@@ -76,23 +74,24 @@ export function createLocalSigner(ca: LocalCa): LocalSigner {
       );
       return { pem: formatCertificates([leaf]) + intermediates };
     },
-    async crl(order, now) {
-      try {
-        const pem = await createCrl({
-          ...order,
-          issuer: signer,
-          key: ca.key,
-          thisUpdate: Math.max(signer.node.validFromDate.getTime(), now - CRL_BACKDATE_MS),
-          nextUpdate: signer.node.validToDate.getTime(),
-        });
-        return { pem, issuerPem: formatCertificates([signer.der]) };
-      } catch (error) {
-        if (error instanceof X509Error && error.code === 'no-crl-sign')
-          throw new CaError('not-configured', error.message);
-        throw error;
-      }
-    },
+    crls: (order) => Promise.all([ca, ...(ca.other ? [ca.other] : [])].map((one) => crlOf(one, order))),
   };
+}
+
+/**
+ * A CRL is pushed to the proxies when it changes and replaced by the next push, so it need not run out: one that did, while no control plane is there to
+ * push another, would refuse every leaf, and so would one that a proxy's clock has not reached. It is good as long as its CA is.
+ */
+async function crlOf({ certificates, key }: Pick<LocalCa, 'certificates' | 'key'>, order: CrlOrder): Promise<Crl> {
+  const issuer = certificates[0]!;
+  const { validFromDate, validToDate } = issuer.node;
+  try {
+    const life = { thisUpdate: validFromDate.getTime(), nextUpdate: validToDate.getTime() };
+    return { pem: await createCrl({ ...order, issuer, key, ...life }), issuerPem: formatCertificates([issuer.der]) };
+  } catch (error) {
+    if (error instanceof X509Error && error.code === 'no-crl-sign') throw new CaError('not-configured', error.message);
+    throw error;
+  }
 }
 
 const KUMA_URI = /^kuma:\/\/[A-Za-z0-9._:/-]+$/;

@@ -149,6 +149,9 @@ describe('distrust', () => {
     await add('backend', 'ca-2');
     await eventually('it hears of it', () => there.get('m')?.epoch === 2);
     expect(there).toEqual(told);
+    // The mesh is gone with all that belongs to it: one of the same name begins anew.
+    await store.delete({ type: 'MeshDistrust', mesh: 'm', name: 'm' });
+    await eventually('it forgets', () => there.get('m')?.epoch === 0);
     stop.abort();
     await watching;
   });

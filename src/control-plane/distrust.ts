@@ -1,4 +1,4 @@
-import type { MeshDistrust } from '../identity/distrust.ts';
+import { type MeshDistrust, NO_DISTRUST } from '../identity/distrust.ts';
 import { leafHistory } from '../identity/history.ts';
 import type { IdentityService } from '../identity/identity.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -211,7 +211,7 @@ export async function watchDistrust(options: {
           if (change.op === 'upsert') {
             const { meta, spec } = change.resource;
             identity.setDistrust(meta.mesh, toMeshDistrust(spec as MeshDistrustSpec));
-          }
+          } else if (change.op === 'delete') identity.setDistrust(change.key.mesh, NO_DISTRUST);
         }
       }
     } catch (error) {
