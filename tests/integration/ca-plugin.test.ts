@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestCa, type TestCertificate } from '../../src/testing/certificates.ts';
@@ -126,12 +126,22 @@ describe('a control plane with CA plug-ins', () => {
 
   it('takes the processes of its plug-ins with it, however it ends', async () => {
     const pid = mesh.controlPlanePid();
-    const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+    const pids = readdirSync('/proc')
+      .filter((entry) => parentOf(entry) === pid)
+      .map(Number);
     expect(pids).toHaveLength(2);
     await mesh.stopControlPlane('SIGKILL');
     await eventually('the processes of the plug-ins are gone', 30_000, async () => !pids.some(isAlive));
   });
 });
+
+function parentOf(pid: string): number | undefined {
+  try {
+    return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  } catch {
+    return undefined;
+  }
+}
 
 function isAlive(pid: number): boolean {
   try {

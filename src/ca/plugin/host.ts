@@ -4,6 +4,7 @@ import type { Logger } from '../../lib/log.ts';
 import { CaError, type CaErrorCode } from '../backend.ts';
 import { type PluginDescriptor, readDescriptor } from './descriptor.ts';
 import { locateModule } from './locate.ts';
+import { createNoticeGate } from './notice-gate.ts';
 import { createPluginOutput } from './output.ts';
 import { type PluginProcess, type PluginProgram, startPluginProcess } from './process.ts';
 import { createRedactor } from './redact.ts';
@@ -64,7 +65,7 @@ export function createPluginHost(options: PluginHostOptions): PluginHost {
   const redactor = createRedactor();
   const output = createPluginOutput({ log, clock, redactor });
   const listeners = new Set<(problem: CaError | undefined) => void>();
-  const sessions = new Map<number, (notice: SessionNotice) => void>();
+  const sessions = new Map<number, ReturnType<typeof createNoticeGate<SessionNotice>>>();
   let running: { readonly process: PluginProcess; readonly loaded: Promise<PluginDescriptor> } | undefined;
   let descriptor: PluginDescriptor | undefined;
   let generation = 0;
@@ -147,9 +148,9 @@ export function createPluginHost(options: PluginHostOptions): PluginHost {
   }
 
   function noticed(message: Extract<FromProcess, { session: number }>): void {
-    const listener = sessions.get(message.session);
-    if (message.notice === 'changed') listener?.({ kind: 'changed' });
-    else listener?.({ kind: 'problem', problem: message.failure === undefined ? undefined : failed(message.failure) });
+    const gate = sessions.get(message.session);
+    if (message.notice === 'changed') gate?.take({ kind: 'changed' });
+    else gate?.take({ kind: 'problem', problem: message.failure && failed(message.failure) });
   }
 
   start();
@@ -174,8 +175,11 @@ export function createPluginHost(options: PluginHostOptions): PluginHost {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    listen: (session, listener) => void sessions.set(session, listener),
-    forget: (session) => void sessions.delete(session),
+    listen: (session, listener) => void sessions.set(session, createNoticeGate(clock, listener)),
+    forget(session) {
+      sessions.get(session)?.close();
+      sessions.delete(session);
+    },
     hide: (secrets) => redactor.add(secrets),
     clean: (text) => redactor.clean(text, MAX_MESSAGE_CHARACTERS),
     async close() {

@@ -106,6 +106,7 @@ describe('a plug-in', () => {
     ['answers twice', 'invalid-answer', /no CERTIFICATE/],
     ['writes garbage to the channel', 'unavailable', /no message/],
     ['floods the channel', 'unavailable', /floods/],
+    ['floods the channel with small messages', 'unavailable', /floods/],
     ['sends a line without end', 'unavailable', /too large/],
     ['floods its output', 'invalid-answer', /no CERTIFICATE/],
   ])('that %s is an error "%s" of that call', async (does, code, message) => {
@@ -150,6 +151,17 @@ describe('a plug-in', () => {
     expect(await metrics()).toMatch(
       /weft_ca_plugin_restarts_total\{type="odd"\} 1[\s\S]*|weft_ca_plugin_up\{type="odd"\} 1/,
     );
+  });
+
+  it('that notices too much is heard once a second', async () => {
+    const one = start().backend('notices too much');
+    const notices: CaNotice[] = [];
+    await one.trustAnchors(never);
+    const since = Date.now();
+    one.notices?.((notice) => notices.push(notice));
+    await expect.poll(() => notices.length, SOON).toBeGreaterThan(1);
+    expect(notices.length).toBeLessThan(3 + (Date.now() - since) / 1000);
+    expect(notices[0]).toEqual({ kind: 'changed' });
   });
 
   it('sees no environment and no file but its own, and starts nothing', async () => {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../../lib/clock.ts';
@@ -54,8 +55,9 @@ export interface PluginProcessOptions {
   readonly heartbeatMs: number;
 }
 
-/** What legitimate answers need is a tenth of it. */
+/** What honest answers need is a tenth of it. */
 const CHANNEL_BYTES_PER_SECOND = 4 * 1024 * 1024;
+const CHANNEL_MESSAGES_PER_SECOND = 5000;
 const MAX_PENDING = 1000;
 const MEMORY_CHECK_MS = 500;
 const CLOSE_GRACE_MS = 1000;
@@ -78,8 +80,9 @@ export function startPluginProcess(options: PluginProcessOptions): PluginProcess
   let memory: Timer | undefined;
   /** Beats since a ping that was not answered. */
   let unanswered = 0;
+  let traffic = { since: clock.monotonic(), bytes: 0, messages: 0 };
 
-  offerToOomKiller(child.pid);
+  putLast(child.pid);
   child.once('error', (error) => end(`it cannot be started: ${error.message}`));
   child.once('exit', (code, signal) =>
     end(killedFor ?? (signal ? `killed by ${signal}` : `it ended with exit code ${code}`)),
@@ -89,34 +92,28 @@ export function startPluginProcess(options: PluginProcessOptions): PluginProcess
   // The fourth of `stdio` above: a socket, both ways.
   const channel = child.stdio[3] as Duplex;
   channel.on('error', () => {});
-  channel.on(
-    'data',
-    limited(
-      createLineReader(MAX_MESSAGE_BYTES, {
-        line: receive,
-        overflow: () => kill('it sent a message that is too large'),
-      }),
-    ),
-  );
+  const read = createLineReader(MAX_MESSAGE_BYTES, {
+    line: receive,
+    overflow: () => kill('it sent a message that is too large'),
+  });
+  channel.on('data', (chunk: Buffer) => {
+    count({ bytes: chunk.length });
+    if (killedFor === undefined) read(chunk);
+  });
 
-  /** Refuses a flood before it is looked at. */
-  function limited(read: (chunk: Buffer) => void): (chunk: Buffer) => void {
-    let bytes = 0;
-    let since = clock.monotonic();
-    return (chunk) => {
-      const now = clock.monotonic();
-      if (now - since >= 1000) {
-        bytes = 0;
-        since = now;
-      }
-      bytes += chunk.length;
-      if (killedFor !== undefined) return;
-      if (bytes > CHANNEL_BYTES_PER_SECOND) kill('it floods the control plane with messages');
-      else read(chunk);
-    };
+  /** Counts what comes before it is looked at. */
+  function count(arrived: { readonly bytes?: number; readonly messages?: number }): void {
+    const now = clock.monotonic();
+    if (now - traffic.since >= 1000) traffic = { since: now, bytes: 0, messages: 0 };
+    traffic.bytes += arrived.bytes ?? 0;
+    traffic.messages += arrived.messages ?? 0;
+    if (traffic.bytes > CHANNEL_BYTES_PER_SECOND || traffic.messages > CHANNEL_MESSAGES_PER_SECOND)
+      kill('it floods the control plane with messages');
   }
 
   function receive(line: Buffer): void {
+    count({ messages: 1 });
+    if (killedFor !== undefined) return;
     let message: FromProcess;
     try {
       message = readFromProcess(line);
@@ -124,7 +121,6 @@ export function startPluginProcess(options: PluginProcessOptions): PluginProcess
       kill('it sent something that is no message');
       return;
     }
-    if (killedFor !== undefined) return;
     if ('log' in message) {
       output.line(message.log, message.message, {
         mesh: message.mesh.slice(0, 253),
@@ -253,9 +249,15 @@ function chosenEnv(setting: PluginSetting, env: PluginProcessOptions['env']): Re
   return chosen;
 }
 
-/** Has the kernel end this process first when the machine runs out of memory. Linux only. */
-function offerToOomKiller(pid: number | undefined): void {
-  if (pid !== undefined) writeFile(`/proc/${pid}/oom_score_adj`, '1000').catch(() => {});
+/** The machine's other work goes first, and when memory runs out the kernel (of Linux) ends this process before others. */
+function putLast(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, 5);
+  } catch {
+    // It ended already.
+  }
+  writeFile(`/proc/${pid}/oom_score_adj`, '1000').catch(() => {});
 }
 
 /** What is outside of the heap, such as buffers, has no limit of Node's. Linux only; elsewhere the heap's limit is all there is. */

@@ -81,6 +81,16 @@ const DEEDS = {
       }
     }
   },
+  'floods the channel with small messages': async () => {
+    const lines = '{"id":0,"ok":0}\n'.repeat(1000);
+    for (;;) {
+      try {
+        writeSync(3, lines);
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    }
+  },
   'sends a line without end': async () => {
     for (;;) {
       try {
@@ -121,7 +131,7 @@ export default {
     type: 'object',
     additionalProperties: false,
     properties: {
-      does: { type: 'string', enum: ['nothing', 'tells', ...Object.keys(DEEDS)] },
+      does: { type: 'string', enum: ['nothing', 'notices too much', 'tells', ...Object.keys(DEEDS)] },
       token: { type: 'string', 'x-weft-data-source': true },
       anchors: { type: 'string', 'x-weft-data-source': true },
       address: { type: 'string', format: 'uri' },
@@ -134,6 +144,9 @@ export default {
   },
   open(conf, { mesh, backend, log }) {
     return {
+      notices(listener) {
+        if (conf.does === 'notices too much') setInterval(() => listener({ kind: 'changed' }), 1);
+      },
       trustAnchors: async () => ({ pem: conf.anchors ?? '', refreshAfterMs: 60_000 }),
       async sign(_request, signal) {
         if (conf.does === 'tells') {
