@@ -81,9 +81,25 @@ it.skipIf(missing !== undefined)(
         ],
       );
     };
-    const before = await eventually('both insights are there', 10_000, async () => {
+    const old = await eventually('both insights are there', 10_000, async () => {
       const found = await certificates();
       return found.length === 2 && found.every(([, serial]: string[]) => serial !== undefined) && found;
+    });
+
+    // The one that no proxy is connected to knows their certificates too, and what it is asked to renew is renewed.
+    const seen = await second.ok('GET', '/meshes/default/_certificates');
+    expect(seen.items.map(({ name, state, serial }: Record<string, unknown>) => [name, state, serial])).toEqual(
+      old.map(([name, serial]: string[]) => [name, 'valid', serial]),
+    );
+    const path = '/meshes/default/dataplanes/web-1/_certificate';
+    expect(await second.ok('POST', `${path}/_renew`)).toMatchObject({ count: 1 });
+    await eventually('the renewed one is known to both', 30_000, async () => {
+      const answers = await Promise.all([first.ok('GET', path), second.ok('GET', path)]);
+      return answers.every(({ generation, history }) => generation === 2 && history[0].reason === 'requested');
+    });
+    const before = await eventually('its insight is there', 10_000, async () => {
+      const found = await certificates();
+      return found[1][1] !== old[1][1] && found;
     });
 
     const traffic = startTraffic(url, 100);
