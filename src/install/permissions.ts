@@ -125,8 +125,8 @@ export function controlPlanePermissions(): readonly Permission[] {
       scope: 'system',
       group: '',
       resources: ['secrets'],
-      verbs: ['get', ...FOLLOW, 'create', 'update'],
-      use: 'store: Secrets of meshes, followed by their type only; webhooks: their certificate; leaf sealing key',
+      verbs: ['get', ...FOLLOW, 'create', 'update', 'patch'],
+      use: 'store: Secrets of meshes, followed by their type only; a builtin CA that is renewed; webhooks: their certificate; leaf sealing key',
     },
     {
       scope: 'system',

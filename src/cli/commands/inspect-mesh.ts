@@ -1,8 +1,9 @@
-import { asList, asText, fetchJson, type Json } from '../api/answers.ts';
+import { asJson, asList, asText, fetchJson, type Json } from '../api/answers.ts';
 import type { Invocation } from '../command.ts';
 import { openClient } from '../contexts.ts';
 import { agoText, dateText, leftText } from '../output/cells.ts';
 import { formatOf, print } from '../output/print.ts';
+import { rotationText } from '../output/rotation.ts';
 import { tableText } from '../output/table.ts';
 
 /** `weft inspect mesh NAME`: its CA backends, what is wrong with them and how to mend it, and the CAs its proxies trust. */
@@ -27,6 +28,8 @@ export async function inspectMesh(invocation: Invocation, name: string): Promise
   if (backends.length === 0) invocation.io.stdout('\nmTLS is off.\n');
   for (const backend of backends.filter((one) => one['state'] !== 'Ready')) invocation.io.stdout(explain(backend));
   for (const backend of backends) invocation.io.stdout(queueText(backend));
+  const rotation = asJson(state['rotation']);
+  if (rotation['ended'] === false) invocation.io.stdout(`\n${rotationText({ mesh: name, ...rotation }, now)}`);
   const roots = backends.flatMap((backend) => asList(backend['roots']).map((root) => rootRow(backend, root)));
   if (roots.length > 0) {
     const headers = ['TRUSTED CA', 'BACKEND', 'CURRENT', 'EXPIRES', 'SHA-256'];

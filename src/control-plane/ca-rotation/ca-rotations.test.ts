@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CaDependencies } from '../../ca/backend.ts';
 import { builtinCa } from '../../ca/builtin.ts';
@@ -368,5 +369,20 @@ describe('a builtin CA', () => {
     expect(await rotations.status('default')).toMatchObject({ rotation: { kind: 'renew', phase: 'Done' } });
     const { notAfter } = await builtinCa.open(config, deps).trustAnchors(new AbortController().signal);
     expect(notAfter).toBeGreaterThan(clock.now() + 239 * MINUTE);
+  });
+
+  it('of a backend that issues nothing is replaced without anybody waiting', async () => {
+    const { mesh: _, ...backend } = config;
+    await putMesh({ enabledBackend: 'ca-1', backends: [{ name: 'ca-1', type: 'builtin' }, backend] });
+    await proxiesCatchUp();
+    const before = (await builtinCa.renewal!.state(config, deps)).signing;
+    await clock.advance(121 * MINUTE);
+    const renewed = () => builtinCa.renewal!.state(config, deps);
+    // Keys are made in real time.
+    for (let wait = 0; wait < 500 && (await renewed()).signing === before; wait += 1) await sleep(10);
+    await clock.advance(100);
+    expect(await renewed()).toEqual({ signing: expect.any(String), next: undefined, former: undefined });
+    expect((await renewed()).signing).not.toBe(before);
+    expect(await rotations.status('default')).toBeUndefined();
   });
 });

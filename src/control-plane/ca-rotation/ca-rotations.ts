@@ -127,7 +127,7 @@ export function createCaRotations(
           log,
           signal,
         }),
-        renewBuiltinCas({ store, records, caKinds: options.caKinds, identity, subscribe, clock, log, signal }),
+        renewBuiltinCas({ ...options, records, subscribe, signal }),
       ]);
       views.clear();
     },

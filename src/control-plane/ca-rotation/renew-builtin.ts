@@ -1,13 +1,13 @@
-import type { CaBackendKind } from '../../ca/backend.ts';
-import type { IdentityService } from '../../identity/identity.ts';
+import type { BackendConfig, CaBackendKind, CaDependencies, CaRenewal } from '../../ca/backend.ts';
+import type { IdentityService, TrustedRoot } from '../../identity/identity.ts';
 import { createSchedule } from '../../identity/schedule.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
 import { sleep } from '../../lib/wait.ts';
-import { enabledMtlsBackend, leafLifetimeMs, type MeshSpec } from '../../resources/kinds/mesh.ts';
-import { renewalPlan } from '../../rotation/renewal-time.ts';
+import { leafLifetimeMs, type MeshMtls, type MeshSpec, type MtlsBackend } from '../../resources/kinds/mesh.ts';
+import { type RenewalPlan, renewalPlan } from '../../rotation/renewal-time.ts';
 import { beginRotation } from '../../rotation/request.ts';
-import { isEnded } from '../../rotation/rotation.ts';
+import { isEnded, type Rotation } from '../../rotation/rotation.ts';
 import type { ResourceStore } from '../../store/store.ts';
 import type { RotationRecords } from './rotation-records.ts';
 
@@ -16,13 +16,14 @@ const RETRY_MS = 5000;
 const AFTER_ROLLBACK_MS = 86_400_000;
 
 /**
- * Leader task: the CA that a builtin backend issues from is followed by the next one well before it ends. Nothing runs until the time has come. Resolves when
+ * Leader task: the CA of a builtin backend is followed by the next one well before it ends. Nothing runs until the time has come. Resolves when
  * `signal` has aborted.
  */
 export async function renewBuiltinCas(options: {
   readonly store: ResourceStore;
   readonly records: RotationRecords;
   readonly caKinds: readonly CaBackendKind[];
+  readonly caDependencies: CaDependencies;
   readonly identity: Pick<IdentityService, 'backends'>;
   readonly subscribe: (changed: (mesh: string) => void) => () => void;
   readonly clock: Clock;
@@ -43,55 +44,49 @@ export async function renewBuiltinCas(options: {
     void work.finally(() => working.delete(work));
   }
 
-  /** Begins a renewal when it is time, else says when to look again. */
+  /** Begins what it is time for, and says when to look again. */
   async function plan(mesh: string): Promise<void> {
-    const spec = (await store.get({ type: 'Mesh', mesh: '', name: mesh }))?.spec as MeshSpec | undefined;
-    const backend = spec && enabledMtlsBackend(spec);
-    const renews = options.caKinds.find(({ type }) => type === backend?.type)?.renewal !== undefined;
-    const root = identity
-      .backends(mesh)
-      .find(({ name }) => name === backend?.name)
-      ?.roots.find(({ current }) => current);
-    if (backend === undefined || !renews || root === undefined) {
-      schedule.clear(mesh);
-      return;
-    }
-    const now = clock.now();
-    const { startAt, goOnAt } = renewalPlan({
-      ...root,
-      leafLifetimeMs: leafLifetimeMs(backend),
-    });
+    const mtls = ((await store.get({ type: 'Mesh', mesh: '', name: mesh }))?.spec as MeshSpec | undefined)?.mtls;
     const stored = await records.read(mesh);
-    // When that one has ended, its CA is heard of again; what it leaves is looked at then.
-    if (stored !== undefined && !isEnded(stored.rotation)) {
-      schedule.set(mesh, Math.max(startAt, now + RETRY_MS));
-      return;
+    let lookAt = Number.POSITIVE_INFINITY;
+    for (const backend of mtls?.backends ?? []) {
+      const renewal = options.caKinds.find(({ type }) => type === backend.type)?.renewal;
+      const known = identity.backends(mesh).find(({ name }) => name === backend.name);
+      const root = known?.roots.find(({ current }) => current);
+      if (renewal === undefined || root === undefined) continue;
+      const at = dueTime(root, backend, stored?.rotation);
+      lookAt = Math.min(lookAt, Math.max(at, clock.now() + RETRY_MS));
+      // When that one has ended, what it leaves is looked at.
+      if (at > clock.now() || (stored !== undefined && !isEnded(stored.rotation))) continue;
+      const facts = { mesh, backend: backend.name, endsAt: new Date(root.notAfter).toISOString() };
+      log.info('the CA of a builtin backend is followed by the next one before it ends', facts);
+      if (backend.name === mtls?.enabledBackend) await begin(mesh, mtls, root, backend, stored?.version);
+      else await replaceIdle(renewal, { mesh, name: backend.name, type: backend.type, conf: backend.conf ?? {} });
     }
-    const rolledBackAt = stored?.rotation.phase === 'RolledBack' ? Date.parse(stored.rotation.phaseSince) : undefined;
-    const patience = Math.min(AFTER_ROLLBACK_MS, Math.max(0, root.notAfter - (rolledBackAt ?? 0)) / 4);
-    const beginAt = Math.max(startAt, rolledBackAt === undefined ? 0 : rolledBackAt + patience);
-    if (beginAt > now) {
-      schedule.set(mesh, beginAt);
-      return;
-    }
+    if (lookAt === Number.POSITIVE_INFINITY) schedule.clear(mesh);
+    else schedule.set(mesh, lookAt);
+  }
+
+  /** A backend that issues: step by step, as the proxies follow. */
+  async function begin(
+    mesh: string,
+    mtls: MeshMtls,
+    root: TrustedRoot,
+    backend: MtlsBackend,
+    version: string | undefined,
+  ): Promise<void> {
     const request = { to: backend.name, renew: true, offline: 'wait', dropOld: true };
-    const rotation = beginRotation({
-      mesh,
-      mtls: spec?.mtls,
-      request,
-      running: undefined,
-      canRenew: () => true,
-      startedBy: 'control plane',
-      now,
-    });
-    const begun = await records.write(mesh, { ...rotation, goOnAt: new Date(goOnAt).toISOString() }, stored?.version);
-    if (begun)
-      log.info('the CA of a builtin backend is renewed before it ends', {
-        mesh,
-        backend: backend.name,
-        endsAt: new Date(root.notAfter).toISOString(),
-      });
-    schedule.set(mesh, now + RETRY_MS);
+    const given = { mesh, mtls, request, running: undefined, canRenew: () => true, startedBy: 'control plane' };
+    const rotation = beginRotation({ ...given, now: clock.now() });
+    const goOnAt = new Date(planOf(root, backend).goOnAt).toISOString();
+    await records.write(mesh, { ...rotation, goOnAt }, version);
+  }
+
+  /** One that issues nothing: nobody waits for anything. Leaves it issued before keep their CA trusted until they are gone. */
+  async function replaceIdle(renewal: CaRenewal, config: BackendConfig): Promise<void> {
+    await renewal.prepare(config, options.caDependencies);
+    await renewal.activate(config, options.caDependencies);
+    await renewal.retire(config, options.caDependencies);
   }
 
   const unsubscribe = options.subscribe(consider);
@@ -107,4 +102,16 @@ export async function renewBuiltinCas(options: {
   unsubscribe();
   schedule.close();
   await Promise.allSettled(working);
+}
+
+function planOf(root: TrustedRoot, backend: MtlsBackend): RenewalPlan {
+  return renewalPlan({ ...root, leafLifetimeMs: leafLifetimeMs(backend) });
+}
+
+/** When its CA is to be followed by the next one, epoch ms; later when that was just taken back. */
+function dueTime(root: TrustedRoot, backend: MtlsBackend, last: Rotation | undefined): number {
+  const { startAt } = planOf(root, backend);
+  if (last?.phase !== 'RolledBack' || last.kind !== 'renew' || last.to !== backend.name) return startAt;
+  const rolledBackAt = Date.parse(last.phaseSince);
+  return Math.max(startAt, rolledBackAt + Math.min(AFTER_ROLLBACK_MS, Math.max(0, root.notAfter - rolledBackAt) / 4));
 }

@@ -3,15 +3,7 @@ import type { Kind } from '../kind.ts';
 import { type DeepReadonly, timestamp } from '../proto-json.ts';
 
 /** Where a change of a CA is; see `rotation/rotation.ts` for what each phase waits for. */
-export const ROTATION_PHASES = [
-  'Trusting',
-  'Issuing',
-  'Retiring',
-  'RollingBack',
-  'Done',
-  'RolledBack',
-  'Cancelled',
-] as const;
+const ROTATION_PHASES = ['Trusting', 'Issuing', 'Retiring', 'RollingBack', 'Done', 'RolledBack', 'Cancelled'] as const;
 
 /**
  * The change of a CA of one mesh: what was asked for and how far it has come, so that any control plane can go on with it (decision 0023).

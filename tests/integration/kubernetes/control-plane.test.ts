@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../src/control-plane/config.ts';
-import { runControlPlane } from '../../../src/control-plane/run.ts';
+import { type ControlPlaneInfo, runControlPlane } from '../../../src/control-plane/run.ts';
 import { controlPlaneManifests } from '../../../src/install/manifests.ts';
 import { webhookConfigurations } from '../../../src/install/webhook-configurations.ts';
 import { crds } from '../../../src/k8s/api/crds.ts';
@@ -27,6 +27,7 @@ describe.skipIf(missing !== undefined)(
     const stop = new AbortController();
     const errors: unknown[] = [];
     let cluster: Cluster;
+    let api: string;
     let running: Promise<void> = Promise.resolve();
 
     beforeAll(async () => {
@@ -61,15 +62,16 @@ describe.skipIf(missing !== undefined)(
         warn: (message, fields) => void errors.push(message, fields),
         named: () => log,
       };
-      const ready = Promise.withResolvers<void>();
+      const ready = Promise.withResolvers<ControlPlaneInfo>();
       running = runControlPlane({
         config: loadConfig({ env }).config,
         env,
         signal: stop.signal,
         log,
-        onReady: () => ready.resolve(),
+        onReady: ready.resolve,
       });
-      await Promise.race([ready.promise, running]);
+      running.catch(ready.reject);
+      api = `http://127.0.0.1:${(await ready.promise).apiPort}`;
     }, 1_200_000);
 
     afterAll(async () => {
@@ -158,6 +160,52 @@ describe.skipIf(missing !== undefined)(
       const left = async () => (await read('secrets', '-n', SYSTEM, '-l', 'kuma.io/mesh=late')).items;
       await eventually('garbage collection', async () => (await left()).length === 1, 60_000);
       expect((await left())[0].metadata.name).toBe('not-ours');
+    });
+
+    it('changes the CA of a Mesh step by step, shows it in its status, and refuses edits that skip a step', async () => {
+      const mesh = (enabledBackend: string, ...names: string[]) => ({
+        apiVersion: 'kuma.io/v1alpha1',
+        kind: 'Mesh',
+        metadata: { name: 'rotating' },
+        spec: { mtls: { enabledBackend, backends: names.map((name) => ({ name, type: 'builtin' })) } },
+      });
+      const rotate = async (request: object) => {
+        const answer = await fetch(`${api}/meshes/rotating/_ca-rotation`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(request),
+        });
+        expect([answer.status, await answer.text()]).toEqual([201, expect.anything()]);
+      };
+      const shown = async () => (await read('mesh', 'rotating')).status?.mtls?.rotation;
+      await apply(mesh('ca-1', 'ca-1'));
+      await expect(apply(mesh('ca-2', 'ca-1', 'ca-2'))).rejects.toThrow('weft ca rotate --mesh rotating --to ca-2');
+      await apply(mesh('ca-1', 'ca-1', 'ca-2'));
+      await eventually(
+        'both backends',
+        async () => (await read('mesh', 'rotating')).status?.mtls?.backends?.length === 2,
+        60_000,
+      );
+
+      await rotate({ to: 'ca-2', dropOld: true });
+      await eventually('the other backend issues', async () => (await shown())?.phase === 'Done', 60_000);
+      expect(await shown()).toMatchObject({ kind: 'switch', from: 'ca-1', to: 'ca-2', proxies: { proxies: 0 } });
+      expect((await read('mesh', 'rotating')).spec.mtls).toEqual({
+        enabledBackend: 'ca-2',
+        backends: [{ name: 'ca-2', type: 'builtin' }],
+      });
+
+      const certificate = async () => (await read('secret', 'rotating.ca-builtin-cert-ca-2', '-n', SYSTEM)).data.value;
+      const before = await certificate();
+      await rotate({ renew: true });
+      await eventually(
+        'the new CA',
+        async () => (await shown())?.kind === 'renew' && (await shown()).phase === 'Done',
+        60_000,
+      );
+      expect(await certificate()).not.toBe(before);
+      const { data } = await read('secret', 'rotating.ca-builtin-renewal-ca-2', '-n', SYSTEM);
+      expect(Buffer.from(data.value, 'base64').toString()).toBe('{}');
     });
 
     it('had nothing to complain about', () => {

@@ -41,6 +41,7 @@ const USED_ELSEWHERE: Readonly<Record<Right, string>> = {
   'cluster kuma.io/serviceinsights delete': 'src/insights/aggregate.ts: the last proxy of the mesh is gone',
   'cluster core/events patch': 'src/k8s/api/events.ts: the same Event once more',
   'system core/secrets update': 'src/k8s/webhooks/certificate-keeper.ts: the certificate is renewed',
+  'system core/secrets patch': 'src/ca/builtin-secrets.ts: another builtin CA signs',
   'cluster kuma.io/meshes patch': 'src/control-plane/ca-rotation: a rotation switches the backend that issues',
   'cluster kuma.io/carotations create': 'src/control-plane/ca-rotation/rotation-records.ts: a rotation begins',
   'cluster kuma.io/carotations patch': 'src/control-plane/ca-rotation/rotation-records.ts: it goes on',
