@@ -1,6 +1,7 @@
-/** Keys that are made where the proxy is: only a CSR comes here, and only the certificate goes back (docs/decisions/0024-keys-beside-the-proxy.md). */
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { type CsrNames, inspectCsr } from '../x509/csr.ts';
+/** Keys that are made where the proxy is: a public key and a signature come here, and the certificate goes back (docs/decisions/0024-keys-beside-the-proxy.md). */
+import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
+import type { CsrNames } from '../x509/csr.ts';
+import { buildRequest, requestBody } from '../x509/request-template.ts';
 import type { DesiredIdentity } from './identity.ts';
 
 /** What a launcher is asked for. */
@@ -12,14 +13,22 @@ export interface WantedCsr {
   readonly names: CsrNames;
 }
 
+/** What of a CSR only the launcher can know. */
+export interface SignedRequest {
+  /** DER SubjectPublicKeyInfo. */
+  readonly publicKey: Buffer;
+  /** Over `requestBody` of it and the wanted names. */
+  readonly signature: Buffer;
+}
+
 /** The launcher of one connected proxy. */
 export interface KeyHolder {
   /** True when it has this key. */
   holds(keyId: string): boolean;
   /** It has this one from now on. */
   made(keyId: string): void;
-  /** DER of a CSR. Rejects with `ProxyKeyError`. */
-  request(wanted: WantedCsr): Promise<Buffer>;
+  /** Rejects with `ProxyKeyError`. */
+  request(wanted: WantedCsr): Promise<SignedRequest>;
 }
 
 /** A leaf could not be issued because of its proxy: that tells nothing of the CA. `away`: it left before it answered. */
@@ -47,61 +56,56 @@ export function keyIdOf(publicKey: Uint8Array): string {
 }
 
 /**
- * A new key of the proxy. `isUsed`: whether a leaf has this key, of this proxy or another one. Rejects with `ProxyKeyError`: nothing of what a launcher says is
- * believed, and the names come from `desired` alone.
+ * A new key of the proxy. `isUsed`: whether a leaf has this key, of this proxy or another one. The CSR is put together here, so its names and form are those
+ * of `desired`, and its signature proves that the launcher has the key and knew what for. Rejects with `ProxyKeyError`.
  */
 export async function requestProxyKey(
   holder: KeyHolder,
   { keyType, uriSans }: Pick<DesiredIdentity, 'keyType' | 'uriSans'>,
   isUsed: (keyId: string) => boolean,
 ): Promise<RequestedKey> {
-  const first = await holder.request({ keyId: '', keyType, uriSans, names: {} });
-  const publicKey = await checkCsr(first, { keyType, uriSans, names: {} });
-  const keyId = keyIdOf(publicKey);
+  const ask = async (keyId: string, names: CsrNames) => {
+    const wanted = { keyId, keyType, uriSans, names };
+    return checkedRequest(await holder.request(wanted), wanted);
+  };
+  const first = await ask('', {});
+  const keyId = keyIdOf(first.publicKey);
   if (isUsed(keyId)) throw refused('its key was used before; a certificate is for a new key');
   holder.made(keyId);
   return {
     keyId,
-    publicKey,
+    publicKey: first.publicKey,
     async csr(names = {}) {
-      if (names.commonName === undefined && (names.dnsNames ?? []).length === 0) return first;
-      const other = await holder.request({ keyId, keyType, uriSans, names });
-      const its = await checkCsr(other, { keyType, uriSans, names });
-      if (!its.equals(publicKey)) throw refused('it is for another key than the one before');
-      return other;
+      if (names.commonName === undefined && (names.dnsNames ?? []).length === 0) return first.csr;
+      const other = await ask(keyId, names);
+      if (!other.publicKey.equals(first.publicKey)) throw refused('it is for another key than the one before');
+      return other.csr;
     },
   };
 }
 
-/** A CSR with hundreds of names is a fraction of this. */
-const MAX_BYTES = 48 * 1024;
-const SUBJECT_ALT_NAME = '2.5.29.17';
-
-/** SubjectPublicKeyInfo (DER) of a CSR that is exactly what was asked for. Throws `ProxyKeyError` `refused`. */
-async function checkCsr(der: Buffer, wanted: Omit<WantedCsr, 'keyId'>): Promise<Buffer> {
-  if (der.length > MAX_BYTES) throw refused(`it is larger than ${MAX_BYTES} bytes`);
-  const csr = await inspectCsr(der).catch((cause: unknown) => {
-    throw refused('it cannot be read', cause);
-  });
-  const problem = keyProblem(csr.publicKey, wanted.keyType);
-  if (problem !== undefined) throw refused(problem);
-  if (!csr.valid) throw refused('its signature is not that of its key');
-  const { commonName, dnsNames = [] } = wanted.names;
-  const names = [...wanted.uriSans, ...dnsNames.map((name) => `dns:${name}`)];
-  const sameNames = csr.uriSans.length === names.length && csr.uriSans.every((name, index) => name === names[index]);
-  if (!sameNames || csr.commonName !== commonName)
-    throw refused('the names in it are not those that this proxy was asked for');
-  if (csr.extensions.length !== 1 || csr.extensions[0] !== SUBJECT_ALT_NAME)
-    throw refused('it asks for more than names');
-  return csr.publicKey;
+/** The CSR that was asked for. Throws `ProxyKeyError` `refused`. */
+function checkedRequest(
+  { publicKey, signature }: SignedRequest,
+  { keyType, uriSans, names }: WantedCsr,
+): { readonly publicKey: Buffer; readonly csr: Buffer } {
+  const key = readKey(publicKey, keyType);
+  const body = requestBody({ publicKey, uriSans, dnsNames: names.dnsNames ?? [], commonName: names.commonName ?? '' });
+  if (!verify('sha256', body, key, signature)) {
+    throw refused('its signature is not that of its key over the names that this proxy was asked for');
+  }
+  return { publicKey, csr: buildRequest(body, keyType, signature) };
 }
 
-function keyProblem(publicKey: Buffer, wanted: WantedCsr['keyType']): string | undefined {
+const P256_SPKI_BYTES = 91;
+
+/** Throws `ProxyKeyError` `refused` unless it is a key of the wanted type, in the one form that it has. */
+function readKey(publicKey: Buffer, wanted: WantedCsr['keyType']): KeyObject {
   let key: KeyObject;
   try {
     key = createPublicKey({ key: publicKey, format: 'der', type: 'spki' });
-  } catch {
-    return 'its key cannot be read';
+  } catch (cause) {
+    throw refused('its key cannot be read', cause);
   }
   const { namedCurve, modulusLength, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   const fits =
@@ -109,7 +113,12 @@ function keyProblem(publicKey: Buffer, wanted: WantedCsr['keyType']): string | u
       ? key.asymmetricKeyType === 'ec' && namedCurve === 'prime256v1'
       : // Small exponents are legal and nobody's choice: NIST SP 800-89, 5.3.3.
         key.asymmetricKeyType === 'rsa' && modulusLength === 2048 && publicExponent >= 65_537n;
-  return fits ? undefined : `its key is not the ${wanted} that was asked for`;
+  if (!fits) throw refused(`its key is not the ${wanted} that was asked for`);
+  // The same key in another form, such as a compressed point, would pass for a new one.
+  const usual = key.export({ format: 'der', type: 'spki' });
+  if (!usual.equals(publicKey) || (wanted === 'ec-p256' && publicKey.length !== P256_SPKI_BYTES))
+    throw refused('its key is not in its usual form');
+  return key;
 }
 
 function refused(why: string, cause?: unknown): ProxyKeyError {

@@ -8,14 +8,14 @@ import { createMetrics, type Metrics } from '../lib/metrics.ts';
 import { createCaDependencies } from '../testing/ca-contract.ts';
 import { createTestCa, createTestLeaf, type TestCertificate } from '../testing/certificates.ts';
 import { createDrivenClock, type DrivenClock } from '../testing/fakes/driven-clock.ts';
+import { signedRequest } from '../testing/signed-request.ts';
 import { CLIENT_AUTH, KEY_USAGE, SERVER_AUTH } from '../x509/certificate.ts';
-import { createCsr } from '../x509/csr.ts';
 import { generateEcKey, toPkcs8Pem } from '../x509/key.ts';
 import type { BackendMemories, BackendMemory } from './coordinator-memory.ts';
 import { type MeshDistrust, NO_DISTRUST } from './distrust.ts';
 import { leafHistory } from './history.ts';
 import type { DesiredIdentity, IdentityEvent, IdentityService } from './identity.ts';
-import { ProxyKeyError, type WantedCsr } from './proxy-key.ts';
+import { ProxyKeyError, type SignedRequest, type WantedCsr } from './proxy-key.ts';
 import { createSealer, type LeafRecord, type LeafRecords } from './sealed.ts';
 import { createIdentityService } from './service.ts';
 
@@ -297,7 +297,7 @@ describe('issuing', () => {
 describe('a key beside the proxy', () => {
   const own = (change: Partial<DesiredIdentity> = {}) => wanted({ keys: 'proxy', ...change });
   /** A launcher with these keys that answers with `make`; `asked` counts. */
-  function launcher(make: (wanted: WantedCsr) => Promise<Buffer> | Buffer, ...keys: string[]) {
+  function launcher(make: (wanted: WantedCsr) => SignedRequest, ...keys: string[]) {
     const known = new Set(keys);
     const holder = {
       asked: 0,
@@ -310,7 +310,7 @@ describe('a key beside the proxy', () => {
     };
     return holder;
   }
-  const honest = ({ uriSans, names }: WantedCsr) => createCsr(generateEcKey().privateKey, uriSans, names);
+  const honest = (csr: WantedCsr) => signedRequest(generateEcKey(), csr);
 
   beforeEach(() => service.setMesh('default', mtls('ca-1')));
 
@@ -379,7 +379,7 @@ describe('a key beside the proxy', () => {
   });
 
   it('asks no issuer for what a hostile launcher sends, leaves it alone for longer and longer, and serves the others', async () => {
-    const hostile = launcher(() => Buffer.from('garbage'));
+    const hostile = launcher(() => ({ publicKey: Buffer.from('garbage'), signature: Buffer.alloc(0) }));
     service.want(WEB, own());
     service.setKeyHolder(WEB, hostile);
     await clock.advance(120_000);
@@ -395,8 +395,8 @@ describe('a key beside the proxy', () => {
   });
 
   it('is refused when another proxy has it', async () => {
-    const { privateKey } = generateEcKey();
-    const same = ({ uriSans }: WantedCsr) => createCsr(privateKey, uriSans);
+    const key = generateEcKey();
+    const same = (csr: WantedCsr) => signedRequest(key, csr);
     const api = { mesh: 'default', name: 'api-1' };
     for (const proxy of [WEB, api]) {
       service.want(proxy, own());

@@ -4,12 +4,12 @@ import type { LauncherMessage } from './protocol.ts';
 const key = z.string().regex(/^[0-9a-f]{64}$/);
 const serial = z.string().regex(/^[0-9a-f]{0,80}$/);
 const message = z.string().max(1000);
-/** Base64: hundreds of names fit. */
-const csr = z.base64().max(64 * 1024);
+/** A key or a signature of RSA 4096 fits. */
+const bytes = z.base64().max(1024);
 
 const schema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), keys: z.array(key).max(4) }),
-  z.object({ type: z.literal('request'), id: z.number().int(), csr }),
+  z.object({ type: z.literal('request'), id: z.number().int(), publicKey: bytes, signature: bytes }),
   z.object({ type: z.literal('request-failed'), id: z.number().int(), message }),
   z.object({ type: z.literal('accepted'), serial }),
   z.object({ type: z.literal('refused'), serial, message }),

@@ -7,7 +7,7 @@
  * GET /proxy-keys, Upgrade: weft-keys   ──>   token, Dataplane: who is it?
  * hello: keys it has                    ──>   has it the key of the leaf that is held for it?
  *            <── request-wanted               its turn in the queue of the CA backend
- * request: CSR                          ──>   CSR checked, signed, leaf verified
+ * request: public key, signature        ──>   CSR put together and checked, signed, leaf verified
  *            <── leaf                         when the proxy trusts what signed it
  * accepted or refused                   ──>   what Envoy said to it
  * ```
@@ -26,8 +26,11 @@ export const MAX_LINE_BYTES = 128 * 1024;
 export type LauncherMessage =
   /** The first one: the keys it has. */
   | { readonly type: 'hello'; readonly keys: readonly string[] }
-  /** Answers `request-wanted`: base64 of a PKCS#10 request. */
-  | { readonly type: 'request'; readonly id: number; readonly csr: string }
+  /**
+   * Answers `request-wanted` with what of the CSR is not known on the other side: SubjectPublicKeyInfo, and the signature over the body of the request, both base64.
+   * The CSR is the one that `x509/request-template.ts` makes of them.
+   */
+  | { readonly type: 'request'; readonly id: number; readonly publicKey: string; readonly signature: string }
   /** Answers `request-wanted` too: there is none. */
   | { readonly type: 'request-failed'; readonly id: number; readonly message: string }
   /** Envoy presents this leaf from now on. */

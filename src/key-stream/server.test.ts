@@ -95,7 +95,7 @@ describe('createKeyStreamServer', () => {
     ['what is no message', '{"type":"give-me-a-key"}'],
     ['a key id that is none', '{"type":"hello","keys":["x"]}'],
     ['far too many keys', JSON.stringify({ type: 'hello', keys: Array(50).fill('a'.repeat(64)) })],
-    ['a CSR that is no base64', '{"type":"request","id":1,"csr":"?"}'],
+    ['a key that is no base64', '{"type":"request","id":1,"publicKey":"?","signature":""}'],
     ['a line without an end', 'x'.repeat(MAX_LINE_BYTES + 10)],
   ])('ends who sends %s', async (_what, line) => {
     const client = await ask();

@@ -144,10 +144,10 @@ describe('createLauncherKeys', () => {
       { type: 'request-wanted', id: 1, key: '', commonName: '' },
       { type: 'request-wanted', id: 2, key: KEY, commonName: 'web' },
     ]);
-    handler.message({ type: 'request', id: 7, csr: '' });
+    handler.message({ type: 'request', id: 7, publicKey: '', signature: '' });
     handler.message({ type: 'request-failed', id: 2, message: 'no such key' });
-    handler.message({ type: 'request', id: 1, csr: Buffer.from('CSR').toString('base64') });
-    expect((await one).toString()).toBe('CSR');
+    handler.message({ type: 'request', id: 1, publicKey: 'S0VZ', signature: 'U0lH' });
+    expect(await one).toEqual({ publicKey: Buffer.from('KEY'), signature: Buffer.from('SIG') });
     await expect(two).rejects.toMatchObject({ code: 'refused', message: /no such key/ });
     expect(clock.timers).toBe(0);
   });

@@ -4,7 +4,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { IdentityService, ProxyKey } from '../identity/identity.ts';
-import { type KeyHolder, ProxyKeyError, type WantedCsr } from '../identity/proxy-key.ts';
+import { type KeyHolder, ProxyKeyError, type SignedRequest, type WantedCsr } from '../identity/proxy-key.ts';
 import type { LauncherMessage } from '../key-stream/protocol.ts';
 import { type KeyStream, KeyStreamRefusal, type KeyStreamSource } from '../key-stream/server.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -141,13 +141,13 @@ interface Holder extends KeyHolder {
 function createHolder(stream: KeyStream, clock: Clock): Holder {
   let keys = new Set<string>();
   let asked = 0;
-  const open = new Map<number, { resolve: (csr: Buffer) => void; reject: (error: ProxyKeyError) => void }>();
+  const open = new Map<number, { resolve: (signed: SignedRequest) => void; reject: (error: ProxyKeyError) => void }>();
   const away = () => new ProxyKeyError('away', 'its launcher left before it made a certificate request');
 
-  function request({ keyId, keyType, uriSans, names }: WantedCsr): Promise<Buffer> {
+  function request({ keyId, keyType, uriSans, names }: WantedCsr): Promise<SignedRequest> {
     asked += 1;
     const id = asked;
-    return new Promise<Buffer>((resolve, reject) => {
+    return new Promise<SignedRequest>((resolve, reject) => {
       const late = clock.after(CSR_TIMEOUT_MS, () => {
         reject(new ProxyKeyError('refused', `its launcher made no certificate request in ${CSR_TIMEOUT_MS / 1000} s`));
         stream.end('it does not answer');
@@ -160,9 +160,9 @@ function createHolder(stream: KeyStream, clock: Clock): Holder {
         open.delete(id);
       };
       open.set(id, {
-        resolve(csr) {
+        resolve(signed) {
           settled();
-          resolve(csr);
+          resolve(signed);
         },
         reject(error) {
           settled();
@@ -170,6 +170,10 @@ function createHolder(stream: KeyStream, clock: Clock): Holder {
         },
       });
     });
+  }
+
+  function answer(id: number, publicKey: string, signature: string): void {
+    open.get(id)?.resolve({ publicKey: Buffer.from(publicKey, 'base64'), signature: Buffer.from(signature, 'base64') });
   }
 
   return {
@@ -180,7 +184,7 @@ function createHolder(stream: KeyStream, clock: Clock): Holder {
       keys = new Set(keyIds);
     },
     answered(message) {
-      if (message.type === 'request') open.get(message.id)?.resolve(Buffer.from(message.csr, 'base64'));
+      if (message.type === 'request') answer(message.id, message.publicKey, message.signature);
       else if (message.type === 'request-failed')
         open.get(message.id)?.reject(new ProxyKeyError('refused', `its launcher made no request: ${message.message}`));
     },

@@ -36,38 +36,18 @@ export async function createCsr(key: KeyObject, uriSans: readonly string[], extr
   return Buffer.from(request.rawData);
 }
 
-/** A request, read. */
-export interface InspectedCsr {
-  /** Every SAN in order; what is no URI has its type before it, as in `dns:web`. */
-  readonly uriSans: readonly string[];
-  /** RFC 4514. */
-  readonly subject: string;
-  /** The subject, when it is one common name and nothing else. */
-  readonly commonName: string | undefined;
-  /** DER SubjectPublicKeyInfo. */
-  readonly publicKey: Buffer;
-  /** OIDs, in order. */
-  readonly extensions: readonly string[];
-  readonly valid: boolean;
-}
-
 /** What is in a request, and whether its signature is its own key's. Throws on bytes that are no PKCS#10. */
-export async function inspectCsr(der: Uint8Array): Promise<InspectedCsr> {
+export async function inspectCsr(
+  der: Uint8Array,
+): Promise<{ uriSans: string[]; subject: string; publicKey: Buffer; extensions: string[]; valid: boolean }> {
   const library = await loadPeculiar();
   const request = new library.Pkcs10CertificateRequest(Buffer.from(der));
   const names = request.extensions.find((e) => e instanceof library.SubjectAlternativeNameExtension)?.names.items ?? [];
   return {
     uriSans: names.map(({ type, value }) => (type === 'url' ? value : `${type}:${value}`)),
     subject: request.subject,
-    commonName: soleCommonName(request.subjectName.toJSON()),
     extensions: request.extensions.map(({ type }) => type),
     publicKey: Buffer.from(request.publicKey.rawData),
     valid: await request.verify(webcrypto),
   };
-}
-
-function soleCommonName(subject: readonly Readonly<Record<string, readonly string[]>>[]): string | undefined {
-  const [[type, values = []] = []] = subject.flatMap((name) => Object.entries(name));
-  const isSole = subject.length === 1 && Object.keys(subject[0]!).length === 1 && values.length === 1;
-  return isSole && type === 'CN' ? values[0] : undefined;
 }

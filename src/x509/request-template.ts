@@ -7,7 +7,6 @@ import { derBitString, derBoolean, derNull, derOctetString, derOid, derSequence,
 export interface RequestFields {
   /** DER SubjectPublicKeyInfo. */
   readonly publicKey: Uint8Array;
-  readonly keyType: 'ec-p256' | 'rsa-2048';
   /** ASCII, in order, at least one. */
   readonly uriSans: readonly string[];
   readonly dnsNames: readonly string[];
@@ -22,10 +21,14 @@ const SIGNATURES = {
   'rsa-2048': derSequence(derOid('1.2.840.113549.1.1.11'), derNull),
 } as const;
 
-/** DER of the request. `sign` makes the signature over the given bytes, with SHA-256: DER for ECDSA, PKCS#1 1.5 for RSA. */
-export function buildRequest(fields: RequestFields, sign: (body: Buffer) => Uint8Array): Buffer {
-  const body = derSequence(VERSION_1, subject(fields.commonName), fields.publicKey, attributes(fields));
-  return derSequence(body, SIGNATURES[fields.keyType], derBitString(sign(body)));
+/** DER of what is signed, with SHA-256: CertificationRequestInfo. */
+export function requestBody(fields: RequestFields): Buffer {
+  return derSequence(VERSION_1, subject(fields.commonName), fields.publicKey, attributes(fields));
+}
+
+/** DER of the request. `signature` over `body` is DER for ECDSA, PKCS#1 1.5 for RSA. */
+export function buildRequest(body: Uint8Array, keyType: keyof typeof SIGNATURES, signature: Uint8Array): Buffer {
+  return derSequence(body, SIGNATURES[keyType], derBitString(signature));
 }
 
 /** One name, as UTF8String unless PrintableString can hold it (RFC 5280, 4.1.2.4). */

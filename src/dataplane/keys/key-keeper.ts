@@ -3,7 +3,7 @@
  *
  * ```
  * identity file ──> leaf in place ──────────────────────────────┐
- * control plane ── request-wanted ──> new key, CSR ──>          ├──> secret-server ──> Envoy
+ * control plane ── request-wanted ──> new key, signed CSR ──>   ├──> secret-server ──> Envoy
  *               <── leaf ──> checked, saved with its key ───────┘        │
  *               <── accepted, refused ───────────────────────────────────┘
  * ```
@@ -13,7 +13,7 @@ import type { Logger } from '../../lib/log.ts';
 import { messageOf } from '../error.ts';
 import { loadIdentity, NOTHING_KEPT, saveIdentity } from './identity-file.ts';
 import { type KeyStreamAddress, keepKeyStream } from './key-stream.ts';
-import { makeKey, makeRequest, type OwnKey } from './own-key.ts';
+import { makeKey, type OwnKey, signRequest } from './own-key.ts';
 import { createSecretServer } from './secret-server.ts';
 import { leafProblem } from './served-leaf.ts';
 
@@ -89,7 +89,8 @@ export async function createKeyKeeper(
     try {
       const key = wanted.key === '' ? await newKey(wanted) : ownKey(wanted.key);
       if (key === undefined) throw new Error('that key is not here any more');
-      return { type: 'request', id, csr: makeRequest(key, wanted).toString('base64') };
+      const signature = signRequest(key, wanted).toString('base64');
+      return { type: 'request', id, publicKey: key.publicKey.toString('base64'), signature };
     } catch (error) {
       log.warn('a certificate request could not be made', { proxy: plan.proxy, reason: messageOf(error) });
       return { type: 'request-failed', id, message: messageOf(error).slice(0, 1000) };

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { buildRequest } from '../../x509/request-template.ts';
+import { requestBody } from '../../x509/request-template.ts';
 import { crypto } from '../node.ts';
 
 export type KeyType = 'ec-p256' | 'rsa-2048';
@@ -47,9 +47,7 @@ export interface WantedNames {
   readonly commonName: string;
 }
 
-/** DER of a PKCS#10 request with exactly these names, signed by `key`: proof that it is ours. */
-export function makeRequest(key: OwnKey, names: WantedNames): Buffer {
-  return buildRequest({ publicKey: key.publicKey, keyType: key.type, ...names }, (body) =>
-    crypto.sign('sha256', body, key.privateKey),
-  );
+/** The signature of a PKCS#10 request with exactly these names: proof that the key is ours. */
+export function signRequest(key: OwnKey, names: WantedNames): Buffer {
+  return crypto.sign('sha256', requestBody({ publicKey: key.publicKey, ...names }), key.privateKey);
 }

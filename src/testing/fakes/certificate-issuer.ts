@@ -79,7 +79,7 @@ export const garbage: readonly (readonly [string, IssuerBehaviour, boolean?])[] 
   ],
 );
 
-async function csrOf(request: CertificateRequest): Promise<{ uriSans: readonly string[]; publicKey: Buffer }> {
+async function csrOf(request: CertificateRequest): Promise<{ uriSans: string[]; publicKey: Buffer }> {
   const pem = Buffer.from(request.spec.request, 'base64').toString('utf8');
   return inspectCsr(parsePem(pem)[0]!.der);
 }
