@@ -286,7 +286,8 @@ describe('a rotation', () => {
       store = whole;
       deps = createCaDependencies({ secrets: createSecretAccess(store), now: () => clock.now() });
       lead();
-      await go();
+      // Keys are made in real time, which a busy machine has little of.
+      for (let more = 0; more < 50 && (await phase()) !== 'Done'; more += 1) await go(1);
       expect(await phase()).toBe('Done');
       expect(
         await builtinCa.renewal!.state({ mesh: 'default', name: 'ca-1', type: 'builtin', conf: {} }, deps),
