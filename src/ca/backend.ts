@@ -52,7 +52,10 @@ export interface Chain {
 
 /** A request that is under way already: a former process or another control plane made it. */
 export interface PendingRequest {
-  readonly sealedKey: string;
+  /** The key it is for, where the caller made it. */
+  readonly sealedKey?: string | undefined;
+  /** DER SubjectPublicKeyInfo of the key it is for, where that is elsewhere. */
+  readonly publicKey?: Uint8Array | undefined;
   /** As `sign`. */
   finish(signal: AbortSignal): Promise<Chain>;
 }

@@ -1,4 +1,4 @@
-import { CaError, type Chain, type SigningRequest } from '../ca/backend.ts';
+import { CaError, type Chain, type PendingRequest, type SigningRequest } from '../ca/backend.ts';
 import { keyOf } from '../ca/own-leaf.ts';
 import type { Clock } from '../lib/clock.ts';
 import { type CsrNames, createCsr } from '../x509/csr.ts';
@@ -8,7 +8,7 @@ import type { IssueReason } from './decide.ts';
 import { formerLeaves } from './history.ts';
 import type { DesiredIdentity, HeldLeaf, ProxyKey } from './identity.ts';
 import { type OpenBackend, withDeadline } from './mesh-backends.ts';
-import { type KeyHolder, requestProxyKey } from './proxy-key.ts';
+import { type KeyHolder, keyIdOf, requestProxyKey } from './proxy-key.ts';
 import type { Sealer } from './sealed.ts';
 
 const ISSUE_TIMEOUT_MS = 60_000;
@@ -53,9 +53,9 @@ export async function obtainLeaf(options: {
   }
   const timeoutMs = desired.requestTimeoutMs ?? ISSUE_TIMEOUT_MS;
   const { key, chain } = await withDeadline(timeoutMs, async (signal) => {
-    const pending = holder === undefined ? await backend.ca.resume?.(proxy.name, desired.uriSans, signal) : undefined;
-    const kept = pending === undefined ? undefined : openKey(sealer, proxy, pending.sealedKey);
-    if (pending !== undefined && kept !== undefined) return { key: ownKey(kept), chain: await pending.finish(signal) };
+    const pending = await backend.ca.resume?.(proxy.name, desired.uriSans, signal);
+    const kept = pending === undefined ? undefined : keyOfPending(pending);
+    if (pending !== undefined && kept !== undefined) return { key: kept, chain: await pending.finish(signal) };
     const made = await makeKey();
     return { key: made, chain: await backend.ca.sign(requestFor(made), signal) };
   });
@@ -98,6 +98,19 @@ export async function obtainLeaf(options: {
       return ownKey(desired.keyType === 'ec-p256' ? generateEcKey() : await generateRsaKey(2048));
     const { keyId, publicKey, csr } = await requestProxyKey(holder, desired, options.isKeyUsed);
     return { publicKey, csr, kept: { keyId } };
+  }
+
+  /** The key of a request that is under way; `undefined`: it is of no use to this proxy. */
+  function keyOfPending({ sealedKey, publicKey }: PendingRequest): LeafKey | undefined {
+    if (holder === undefined) {
+      const kept = sealedKey === undefined ? undefined : openKey(sealer, proxy, sealedKey);
+      return kept === undefined ? undefined : ownKey(kept);
+    }
+    if (sealedKey !== undefined || publicKey === undefined) return undefined;
+    const keyId = keyIdOf(publicKey);
+    if (!holder.holds(keyId) || options.isKeyUsed(keyId)) return undefined;
+    const asked = () => Promise.reject(new Error('a request that is under way has its CSR'));
+    return { publicKey: Buffer.from(publicKey), csr: asked, kept: { keyId } };
   }
 
   function ownKey({ privateKey, publicKey }: KeyPair): LeafKey {

@@ -48,7 +48,9 @@ export async function startFaultProxy(target: string, targetCaPem: string): Prom
   const names = { uriSans: [], dnsSans: ['localhost'], extendedKeyUsage: [SERVER_AUTH] };
   const good = await createTestLeaf(ca, names);
   const old = await createTestLeaf(ca, { ...names, from: -7_200_000, to: -3_600_000 });
-  const client = createEgress({ allowedEndpoints: ['localhost'] }).createClient({ tls: { ca: targetCaPem } });
+  const client = createEgress({ allowedEndpoints: ['localhost', '127.0.0.1'] }).createClient({
+    tls: { ca: targetCaPem },
+  });
   const sockets = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
   const calls: string[] = [];
@@ -97,11 +99,11 @@ export async function startFaultProxy(target: string, targetCaPem: string): Prom
   }
 
   async function forward(call: ProxiedCall, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { host: _host, connection: _connection, 'content-length': _length, ...headers } = request.headers;
+    const { host = '', connection: _connection, 'content-length': _length, ...headers } = request.headers;
     const answer: EgressAnswer = await client.send({
       method: call.method as 'GET' | 'POST' | 'PUT',
       url: target + call.path,
-      headers: headers as Record<string, string>,
+      headers: { ...(headers as Record<string, string>), 'x-forwarded-host': host },
       ...(call.body.length > 0 && { body: call.body }),
       signal: AbortSignal.timeout(60_000),
     });

@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it, vi } from 'vitest';
 import { acmPcaCa } from '../../src/ca/acmpca/backend.ts';
-import { createEgress } from '../../src/ca/egress.ts';
+import { createEgress, type Egress } from '../../src/ca/egress.ts';
+import type { WantedCsr } from '../../src/identity/proxy-key.ts';
 import type { LeafRecord } from '../../src/identity/sealed.ts';
 import { badAnswers } from '../../src/testing/bad-answers.ts';
 import { createCaDependencies, createMemoryPending } from '../../src/testing/ca-contract.ts';
-import { awsFailure, FAKE_CREDENTIALS, type FakeAcmPca, startFakeAcmPca } from '../../src/testing/fakes/acm-pca.ts';
+import { FAKE_CREDENTIALS, type FakeAcmPca, startFakeAcmPca } from '../../src/testing/fakes/acm-pca.ts';
+import { type Fault, type FaultProxy, startFaultProxy } from '../../src/testing/fault-proxy.ts';
 import { createIssuanceWorld, type IssuanceWorld } from '../../src/testing/issuance-world.ts';
+import { signedRequest } from '../../src/testing/signed-request.ts';
+import { generateEcKey } from '../../src/x509/key.ts';
 
 /** The fault matrix (reliability F4, F5, F6) of a backend that is paid by the certificate, on a fake that counts what is paid. */
 
@@ -27,14 +31,22 @@ const createMemory = (): Memory => ({
   pending: createMemoryPending(),
 });
 
-async function openWorld(fake: FakeAcmPca, memory: Memory = createMemory()): Promise<IssuanceWorld> {
+/** `proxy`: what stands before the fake, with TLS. */
+async function openWorld(
+  fake: FakeAcmPca,
+  { pending, ...kept }: Memory = createMemory(),
+  proxy?: FaultProxy,
+): Promise<IssuanceWorld> {
   const { accessKeyId, secretAccessKey } = FAKE_CREDENTIALS;
-  const { pending, ...kept } = memory;
-  const egress = createEgress({ allowedEndpoints: ['127.0.0.1'] });
+  const plain = createEgress({ allowedEndpoints: ['127.0.0.1', 'localhost'] });
+  // AWS is trusted by the system's CAs, the proxy by its own.
+  const createClient: Egress['createClient'] = (options) =>
+    plain.createClient({ ...options, tls: { ca: proxy!.caPem } });
+  const egress = proxy === undefined ? plain : { ...plain, createClient };
   const world = await createIssuanceWorld({ kind: acmPcaCa, deps: createCaDependencies({ egress, pending }), ...kept });
   world.use({
     arn: fake.arn,
-    endpoint: fake.endpoint,
+    endpoint: proxy?.address ?? fake.endpoint,
     auth: {
       awsCredentials: { accessKey: { inlineString: accessKeyId }, accessKeySecret: { inlineString: secretAccessKey } },
     },
@@ -42,57 +54,61 @@ async function openWorld(fake: FakeAcmPca, memory: Memory = createMemory()): Pro
   return world;
 }
 
-async function open(): Promise<{ fake: FakeAcmPca; world: IssuanceWorld } & AsyncDisposable> {
+interface Opened extends AsyncDisposable {
+  readonly fake: FakeAcmPca;
+  readonly proxy: FaultProxy;
+  readonly world: IssuanceWorld;
+}
+
+async function open(): Promise<Opened> {
   const fake = await startFakeAcmPca();
-  const world = await openWorld(fake);
+  const proxy = await startFaultProxy(fake.endpoint, '');
+  const world = await openWorld(fake, createMemory(), proxy);
   return {
     fake,
+    proxy,
     world,
     async [Symbol.asyncDispose]() {
       await world.close();
+      await proxy.close();
       await fake.close();
     },
   };
 }
 
-const calls = (fake: FakeAcmPca) => [...fake.calls.values()].reduce((all, count) => all + count, 0);
-
 describe.concurrent('acmpca', () => {
-  const F4: readonly [string, (fake: FakeAcmPca) => Promise<void> | void, string][] = [
-    ['refused connection', (fake) => fake.stop(), 'ConnectionRefused'],
-    ['hang', (fake) => answerAll(fake, { status: 200, body: {}, delayMs: 3_600_000 }), 'Timeout'],
-    ['403', (fake) => answerAll(fake, awsFailure('AccessDeniedException', 'not you', 403)), 'AccessDenied'],
-    ['throttling', (fake) => answerAll(fake, awsFailure('ThrottlingException', 'Rate exceeded')), 'Throttled'],
-    ['500', (fake) => answerAll(fake, { status: 500, body: '<html>broken</html>' }), 'ServerError'],
-    ['slow 9 s', (fake) => answerAll(fake, { status: 200, body: {}, delayMs: 9000 }), 'Timeout'],
-    ['drops after accept', (fake) => answerAll(fake, { status: 0 }), 'ConnectionLost'],
-    ['expired credentials', (fake) => answerAll(fake, awsFailure('ExpiredTokenException')), 'CredentialsExpired'],
+  const refusal = (type: string, status = 400): Fault => ({ status, body: JSON.stringify({ __type: type }) });
+  const F4: readonly [string, Fault, string][] = [
+    ['refused connection', 'refused', 'ConnectionRefused'],
+    ['hang', 'hang', 'Timeout'],
+    ['403', refusal('AccessDeniedException', 403), 'AccessDenied'],
+    ['throttling', refusal('ThrottlingException'), 'Throttled'],
+    ['500', { status: 500, body: '<html>broken</html>' }, 'ServerError'],
+    ['slow 9 s', { slowMs: 9000 }, 'Timeout'],
+    ['drops after accept', 'drop', 'ConnectionLost'],
+    ['TLS expired', 'tls-expired', 'TlsExpired'],
   ];
-  function answerAll(fake: FakeAcmPca, answer: ReturnType<typeof awsFailure>): void {
-    fake.intercept = () => answer;
-  }
 
   it.each(F4)(
     'F4: %s takes no leaf away, is asked little, is seen, and is over for all at once',
-    async (_name, fail, reason) => {
+    async (_name, fault, reason) => {
       await using at = await open();
-      const { fake, world } = at;
+      const { fake, proxy, world } = at;
       const proxies = proxiesOf(12);
       for (const one of proxies) world.want(one);
       await eventually(() => expect(without(world, proxies)).toEqual([]));
       const serials = proxies.map((one) => world.leaf(one)?.serial);
       const paid = fake.paid;
-      await fail(fake);
-      const [before, failedAt] = [calls(fake), Date.now()];
+      await proxy.fail(fault);
+      const [before, failedAt] = [proxy.calls.length, Date.now()];
       for (const one of proxies) world.want(one, { ...OTHER, requestTimeoutMs: 2000 });
       await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason }));
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, failedAt + 4000 - Date.now())));
       expect(proxies.map((one) => world.leaf(one)?.serial)).toEqual(serials);
       // The first wave and a few probes, not each proxy again and again.
-      expect(calls(fake) - before).toBeLessThan(3 * proxies.length);
+      expect(proxy.calls.length - before).toBeLessThan(3 * proxies.length);
       expect(fake.paid).toBe(paid);
-      fake.intercept = () => undefined;
-      await fake.start();
+      await proxy.fail('none');
       await eventually(() =>
         expect(proxies.filter((one, index) => world.leaf(one)?.serial === serials[index])).toEqual([]),
       );
@@ -125,13 +141,20 @@ describe.concurrent('acmpca', () => {
 
   it('F5: 50 MB are not read', async () => {
     await using at = await open();
-    const { fake, world } = at;
+    const { proxy, world } = at;
     world.want('web-1');
     await eventually(() => expect(world.leaf('web-1')).toBeDefined());
     const { serial } = world.leaf('web-1')!;
-    fake.intercept = (action) => (action === 'GetCertificate' ? { status: 200, body: 'A'.repeat(50e6) } : undefined);
+    let sent = 0;
+    const part = Buffer.alloc(1024 * 1024, 'A');
+    const body = function* () {
+      for (; sent < 50; sent += 1) yield part;
+    };
+    proxy.answer = async (call) =>
+      String(call.body).includes('"CertificateArn"') ? { status: 200, body: body() } : undefined;
     world.want('web-1', OTHER);
     await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason: 'AnswerTooLarge' }));
+    expect(sent).toBeLessThan(20);
     expect(world.leaf('web-1')?.serial).toBe(serial);
   });
 
@@ -155,6 +178,37 @@ describe.concurrent('acmpca', () => {
     await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason: 'IssuancePending' }));
     await eventually(() => expect(world.leaf('web-1')).toBeDefined());
     expect([fake.paid, fake.calls.get('IssueCertificate')]).toEqual([1, 1]);
+  });
+
+  it('F6: the same with a key that is beside the proxy, also when the control plane is another one by then', async () => {
+    const fake = await startFakeAcmPca();
+    const memory = createMemory();
+    const keys = new Set<string>();
+    let asked = 0;
+    const launcher = {
+      holds: (keyId: string) => keys.has(keyId),
+      made: (keyId: string) => void keys.add(keyId),
+      async request(wanted: WantedCsr) {
+        asked += 1;
+        return signedRequest(generateEcKey(), wanted);
+      },
+    };
+    const begin = async () => {
+      const world = await openWorld(fake, memory);
+      world.want('web-1', { keys: 'proxy', requestTimeoutMs: 1000 });
+      world.identity.setKeyHolder({ mesh: 'default', name: 'web-1' }, launcher);
+      return world;
+    };
+    fake.inProgress = 1000;
+    const first = await begin();
+    await eventually(() => expect(first.backend()).toMatchObject({ reason: 'IssuancePending' }));
+    await first.close();
+    fake.inProgress = 0;
+    const second = await begin();
+    await eventually(() => expect(second.leaf('web-1')).toMatchObject({ keyId: [...keys][0] }));
+    expect([fake.paid, fake.calls.get('IssueCertificate'), asked]).toEqual([1, 1, 1]);
+    await second.close();
+    await fake.close();
   });
 
   it('F6: issued and not fetched, it is fetched later', async () => {

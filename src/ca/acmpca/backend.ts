@@ -155,7 +155,7 @@ function openBackend(
     if (validity.notAfter * 1000 <= now) throw authorityEnds(subject, anchors.notAfter);
     const { commonName } = commonNameFor(uriSans);
     const csr = await request.csr(commonName === undefined ? {} : { commonName });
-    const order = {
+    const order: Order = {
       csr: Buffer.from(csr).toString('base64'),
       signingAlgorithm,
       ...validity,
@@ -164,9 +164,6 @@ function openBackend(
       caArn: conf.arn.text,
       askedAt: now,
     };
-    const under = request.sealedKey === undefined ? await orders.find(request.proxy) : undefined;
-    // A proxy with a key of its own may come again with the same CSR.
-    if (under?.order.csr === order.csr) return under;
     return { order, sealedKey: request.sealedKey?.() };
   }
 
@@ -262,8 +259,8 @@ function openBackend(
     },
     async resume(proxy, uriSans) {
       const kept = await orders.find(proxy);
-      const { sealedKey, order } = kept ?? {};
-      if (kept === undefined || sealedKey === undefined || order === undefined) return undefined;
+      if (kept === undefined) return undefined;
+      const { order, sealedKey } = kept;
       const same =
         order.caArn === conf.arn.text &&
         order.commonName === commonNameFor(uriSans).commonName &&
@@ -273,7 +270,7 @@ function openBackend(
         return undefined;
       }
       const { publicKey } = await inspectCsr(Buffer.from(order.csr, 'base64'));
-      return { sealedKey, finish: (signal) => complete(proxy, kept, publicKey, signal) };
+      return { sealedKey, publicKey, finish: (signal) => complete(proxy, kept, publicKey, signal) };
     },
     async close() {
       closing.abort();

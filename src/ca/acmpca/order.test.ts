@@ -31,8 +31,8 @@ describe('an order', () => {
     expect(isWorthwhile(order, now + 280_000)).toBe(true);
     expect(isWorthwhile(order, now + 300_000)).toBe(false);
     const placed = { ...order, certificateArn: 'arn' };
-    expect(isWorthwhile(placed, now + 11 * HOUR)).toBe(true);
-    expect(isWorthwhile(placed, now + 13 * HOUR)).toBe(false);
+    expect(isWorthwhile(placed, now + 2 * HOUR)).toBe(true);
+    expect(isWorthwhile(placed, now + 3 * HOUR)).toBe(false);
   });
 });
 

@@ -308,7 +308,7 @@ function createBucket(): (perSecond: number) => boolean {
 
 /** As AWS does: the same signature must come out of the same request with the secret of its access key. */
 async function checkSignature(request: IncomingMessage, body: string): Promise<void> {
-  const { authorization = '', host = '' } = request.headers;
+  const { authorization = '', 'x-forwarded-host': asked = request.headers.host } = request.headers;
   const [, key = '', region = '', service = '', names = ''] =
     /Credential=([^/]+)\/\d+\/([^/]+)\/([^/]+)\/aws4_request, SignedHeaders=([^,]+),/.exec(authorization) ?? [];
   if (key !== FAKE_CREDENTIALS.accessKeyId) {
@@ -322,7 +322,7 @@ async function checkSignature(request: IncomingMessage, body: string): Promise<v
   const signed = await signAwsRequest(
     {
       method: 'POST',
-      url: new URL(`http://${host}${request.url}`),
+      url: new URL(`http://${asked}${request.url}`),
       headers: Object.fromEntries(sent.map((name) => [name, String(request.headers[name])])),
       body,
     },
