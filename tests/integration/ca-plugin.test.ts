@@ -1,12 +1,44 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createCaPlugins } from '../../src/ca/plugin/index.ts';
+import { pluginSetting } from '../../src/ca/plugin/setting.ts';
+import { caPluginProgram } from '../../src/control-plane/ca-plugins.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { silentLogger } from '../../src/lib/log.ts';
+import { createMetrics } from '../../src/lib/metrics.ts';
+import { createCaDependencies, createMemorySecrets, describeCaBackend } from '../../src/testing/ca-contract.ts';
 import { createTestCa, type TestCertificate } from '../../src/testing/certificates.ts';
 import { builtinMesh, createTestMesh, eventually, type TestMesh } from '../e2e/mesh.ts';
 
 const PROJECT = join(import.meta.dirname, '../..');
+const EXAMPLE = join(PROJECT, 'sdk/example');
 const CANARY = 'canary-8d02b6c4e19f';
 const base64 = (text: string) => Buffer.from(text).toString('base64');
+
+describe('the example', () => {
+  const plugins = createCaPlugins({
+    settings: [pluginSetting.parse({ type: 'local-key', module: EXAMPLE })],
+    program: caPluginProgram(),
+    workDir: PROJECT,
+    env: {},
+    clock: systemClock,
+    random: Math.random,
+    log: silentLogger,
+    metrics: createMetrics(),
+  });
+  afterAll(() => plugins.close());
+
+  describeCaBackend('local-key, a plug-in in its process,', async () => {
+    const { pem, keyPem } = await createTestCa();
+    const conf = { cert: { secret: 'cert' }, key: { secret: 'key' } };
+    return {
+      kind: plugins.kinds[0]!,
+      config: { mesh: 'default', name: 'ca-1', type: 'local-key', conf },
+      deps: createCaDependencies({ secrets: createMemorySecrets({ cert: pem, key: keyPem }) }),
+    };
+  });
+});
 
 describe('a control plane with CA plug-ins', () => {
   let mesh: TestMesh;
@@ -15,7 +47,7 @@ describe('a control plane with CA plug-ins', () => {
   beforeAll(async () => {
     ca = await createTestCa({ subject: 'CN=the CA of the example' });
     const plugins = [
-      { type: 'local-key', module: join(PROJECT, 'sdk/example') },
+      { type: 'local-key', module: EXAMPLE },
       { type: 'odd', module: join(PROJECT, 'src/ca/plugin/testdata/odd-plugin.mjs'), memoryMb: 64 },
       { type: 'absent', module: join(PROJECT, 'there-is-no-such-module.mjs') },
     ];

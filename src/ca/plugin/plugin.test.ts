@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { caPluginProgram } from '../../control-plane/ca-plugins.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -15,7 +15,9 @@ import { type PluginSetting, pluginSetting } from './setting.ts';
 
 const ODD = join(import.meta.dirname, 'testdata/odd-plugin.mjs');
 const CANARY = 'canary-4f1c9a7e55d2';
-const SOON = { timeout: 18_000 };
+/** A process is started for each test, at a lower priority than the test itself: slow on a busy machine. */
+vi.setConfig({ testTimeout: 60_000 });
+const SOON = { timeout: 50_000 };
 const never = new AbortController().signal;
 const ca = await createTestCa();
 const folder = mkdtempSync(join(tmpdir(), 'weft-ca-plugin-'));
@@ -69,7 +71,7 @@ const config = (conf: Record<string, unknown>) => ({ mesh: 'default', name: 'odd
 const deps = createCaDependencies({ secrets: createMemorySecrets({ token: CANARY, other: 'not named' }) });
 
 /** How `sign` ended. */
-async function signed(backend: CaBackend, signal: AbortSignal = AbortSignal.timeout(30_000)): Promise<unknown> {
+async function signed(backend: CaBackend, signal: AbortSignal = AbortSignal.timeout(50_000)): Promise<unknown> {
   return backend.sign(createRequest('default'), signal).then(
     (chain) => chain,
     (error: unknown) => error,

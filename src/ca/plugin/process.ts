@@ -238,8 +238,8 @@ function flags({ setting, program, located }: PluginProcessOptions): string[] {
     ...(setting.allow.includes('child-processes') ? ['--allow-child-process'] : []),
     // Later versions of Node restrict the network too, under the same flag.
     ...(process.allowedNodeEnvironmentFlags.has('--allow-net') ? ['--allow-net'] : []),
+    '--disable-warning=ExperimentalWarning',
     `--max-old-space-size=${setting.memoryMb}`,
-    '--experimental-import-meta-resolve',
   ];
 }
 
