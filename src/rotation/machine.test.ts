@@ -67,6 +67,14 @@ describe('Trusting', () => {
     expect(nextStep(patient, seen([away], { now: START + 600_000 }))).toEqual({ kind: 'act', action: 'activate' });
   });
 
+  it('waits a moment for a proxy that is so new that nothing was heard of it', () => {
+    const newcomer = proxy('b', { connected: false, trusts: new Set(), leaf: undefined, unheardSince: START - 1000 });
+    const step = nextStep(rotation(), seen([proxy('a'), newcomer]));
+    expect(step).toMatchObject({ waiting: { reason: 'NewProxies', proxies: ['b'] }, until: START + 14_000 });
+    const later = seen([proxy('a'), newcomer], { now: START + 14_000 });
+    expect(nextStep(rotation(), later)).toEqual({ kind: 'act', action: 'activate' });
+  });
+
   it('is blocked, with the fix, while the new backend cannot issue', () => {
     const problem = { reason: 'Sealed', message: 'vault is sealed', fix: 'vault operator unseal' };
     expect(nextStep(rotation(), seen([proxy('a')], { problem }))).toMatchObject({

@@ -101,6 +101,12 @@ function waitForTrust(rotation: Rotation, seen: Sighting, roots: ReadonlySet<str
   );
   const late = without.filter(({ connected }) => connected);
   if (late.length > 0) return wait('ProxiesToTrust', late, 'to acknowledge the CA', epochOf(rotation.goOnAt));
+  // One that has just connected is written down a moment later.
+  const heardOfAt = Math.max(...without.map(({ unheardSince = 0 }) => unheardSince)) + UNHEARD_MS;
+  if (heardOfAt > seen.now) {
+    const newcomers = without.filter(({ unheardSince = 0 }) => unheardSince + UNHEARD_MS > seen.now);
+    return wait('NewProxies', newcomers, 'to be heard of', heardOfAt);
+  }
   return waitForOffline(
     rotation,
     seen,
@@ -170,12 +176,21 @@ function blocked({ message, fix }: { reason: string; message: string; fix?: stri
   return { kind: 'wait', waiting, until: undefined };
 }
 
+/** So long after its Dataplane was made, a proxy of which nothing was heard does not run. Milliseconds. */
+const UNHEARD_MS = 15_000;
 const NAMED = 5;
+/** Which proxies are waited for, by the reason. */
+const WHICH = {
+  ProxiesToTrust: 'connected',
+  ProxiesToRenew: 'connected',
+  OfflineProxies: 'offline',
+  NewProxies: 'new',
+} as const;
 
-function wait(reason: Waiting['reason'], proxies: readonly RotatingProxy[], what: string, until?: number): Step {
+function wait(reason: keyof typeof WHICH, proxies: readonly RotatingProxy[], what: string, until?: number): Step {
   const names = proxies.map(({ name }) => name).sort();
   const problem = proxies.find((proxy) => proxy.problem !== undefined);
-  const count = `${names.length} ${reason === 'OfflineProxies' ? 'offline' : 'connected'} ${names.length === 1 ? 'proxy' : 'proxies'}`;
+  const count = `${names.length} ${WHICH[reason]} ${names.length === 1 ? 'proxy' : 'proxies'}`;
   const because = problem === undefined ? '' : `; ${problem.name}: ${problem.problem}`;
   const waiting: Waiting = { reason, message: `waits for ${count} ${what}${because}`, proxies: names.slice(0, NAMED) };
   return { kind: 'wait', waiting, until };

@@ -12,7 +12,10 @@ export function rotatingProxies(
   const proxies: RotatingProxy[] = [];
   for (const { meta, spec } of dataplanes) {
     const services = [...(tagValuesOf(spec).get(SERVICE_TAG) ?? [])].sort();
-    if (services.length > 0) proxies.push({ name: meta.name, services, ...stateOf(insights.get(meta.name)) });
+    if (services.length === 0) continue;
+    const insight = insights.get(meta.name);
+    const unheard = insight === undefined ? { unheardSince: Date.parse(meta.creationTime) } : {};
+    proxies.push({ name: meta.name, services, ...stateOf(insight), ...unheard });
   }
   return proxies.sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -25,6 +25,8 @@ export interface RotatingProxy {
   readonly leaf: PresentedLeaf | undefined;
   /** What is in the way of this proxy, in words. */
   readonly problem: string | undefined;
+  /** When its Dataplane was made, epoch ms; only while no control plane has said anything of the proxy. */
+  readonly unheardSince?: number;
 }
 
 export interface PresentedLeaf {
@@ -73,7 +75,7 @@ export type RotationAction =
 
 /** What a rotation waits for at the moment, for people. */
 export interface Waiting {
-  readonly reason: 'Paused' | 'Blocked' | 'ProxiesToTrust' | 'ProxiesToRenew' | 'OfflineProxies';
+  readonly reason: 'Paused' | 'Blocked' | 'ProxiesToTrust' | 'ProxiesToRenew' | 'OfflineProxies' | 'NewProxies';
   readonly message: string;
   readonly fix?: string;
   /** Names of the first of the proxies that are waited for, sorted. */

@@ -128,3 +128,51 @@ it.skipIf(missing !== undefined)(
     expect(await certificates()).toEqual(before);
   },
 );
+
+it.skipIf(missing !== undefined)(
+  'two control planes, a proxy on each: the CA changes and the builtin one is renewed, 0 failed',
+  async () => {
+    const rotating = 'rotating';
+    database = await postgres.createDatabase();
+    const first = await startReplica({ bootstrapServer: {} });
+    const files = { tlsCertFile: join(first.dir, 'cp', 'server.pem'), tlsKeyFile: join(first.dir, 'cp', 'server.key') };
+    const second = await startReplica({ bootstrapServer: {}, dpServer: { port: await freePort(), ...files } });
+    const secondPort = Number(/"dataplane":(\d+)/.exec(second.controlPlaneLog())![1]);
+    const backends = ['ca-1', 'ca-2'].map((name) => ({ name, type: 'builtin' }));
+    await first.put({ type: 'Mesh', name: rotating, mtls: { enabledBackend: 'ca-1', backends } });
+    await first.put(allowAll(rotating));
+    const service = await first.startService('api');
+    // Each request has a handshake of its own: Envoy keeps connections for `http`.
+    const tcp = { mesh: rotating, protocol: 'tcp' };
+    await first.startProxy({ ...tcp, name: 'api-1', service: 'api', servicePort: service.port });
+    const web = await first.startProxy({ ...tcp, name: 'web-1', service: 'web', calls: ['api'], cpPort: secondPort });
+    const url = `http://127.0.0.1:${web.outbounds.get('api')}/`;
+    await eventually('web reaches api', 30_000, async () => (await http(url)).status === 200);
+
+    await eventually('each is served by another control plane', 30_000, async () => {
+      const { items } = await first.ok('GET', `/meshes/${rotating}/dataplanes/_overview`);
+      const instances = items.map(
+        ({ dataplaneInsight }: { dataplaneInsight?: { subscriptions: { controlPlaneInstanceId: string }[] } }) =>
+          dataplaneInsight?.subscriptions.at(-1)?.controlPlaneInstanceId,
+      );
+      return !instances.includes(undefined) && new Set(instances).size === 2;
+    });
+
+    const traffic = startTraffic(url, 100);
+    for (const request of [{ to: 'ca-2' }, { renew: true }, { to: 'ca-1', dropOld: true }]) {
+      // Only one of them leads; the other takes the request as well.
+      await second.ok('POST', `/meshes/${rotating}/_ca-rotation`, request);
+      let last: object | undefined;
+      await eventually(`rotation ${JSON.stringify(request)}`, 60_000, async () => {
+        last = await first.ok('GET', `/meshes/${rotating}/_ca-rotation`);
+        return (last as { ended: boolean }).ended;
+      }).catch((error: unknown) => Promise.reject(new Error(`${error}: ${JSON.stringify(last)}`)));
+      expect(last).toMatchObject({ phase: 'Done', progress: { total: { connected: 2, renewed: 2 } } });
+    }
+    const result = await traffic.stop();
+    expect(result.failures).toEqual([]);
+    expect((await first.ok('GET', `/meshes/${rotating}`)).mtls.backends).toHaveLength(1);
+    expect(result.sent).toBeGreaterThan(0);
+  },
+  180_000,
+);
