@@ -1,10 +1,11 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect as connectTcp, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestCa } from '../../src/testing/certificates.ts';
+import { createTestCa, type TestCertificate } from '../../src/testing/certificates.ts';
+import { KEY_USAGE } from '../../src/x509/certificate.ts';
 import { createGuideShell, ROOT, shellBlocks, WEFT_FUNCTION } from './guide-shell.ts';
 import {
   allowAll,
@@ -28,25 +29,32 @@ describe('distrust', () => {
   let api: TestProxy;
   let echo: TestProxy;
   let home: string;
-  let ca: Awaited<ReturnType<typeof createTestCa>>;
+  let stolen: { readonly serial: string; readonly chainPem: string; readonly keyPem: string };
+  let ca: TestCertificate;
+  let caWithoutCrl: TestCertificate;
   const echoService = createServer((socket) => socket.pipe(socket).on('error', () => undefined));
   const urlOf = (proxy: TestProxy) => `http://127.0.0.1:${proxy.outbounds.get('api')}/`;
 
-  const meshWith = (expiration: string, enabledBackend = 'ca-1') => ({
+  /** `noCrl`: the second CA must not sign CRLs. */
+  const meshWith = (expiration: string, noCrl = false) => ({
     type: 'Mesh',
     name: 'default',
     mtls: {
-      enabledBackend,
+      enabledBackend: 'ca-1',
       backends: [
         { name: 'ca-1', type: 'builtin', dpCert: { rotation: { expiration } } },
         {
           name: 'old-ca',
           type: 'provided',
           dpCert: { rotation: { expiration } },
-          conf: { cert: { inlineString: ca.pem }, key: { inlineString: ca.keyPem } },
+          conf: pairOf(noCrl ? caWithoutCrl : ca),
         },
       ],
     },
+  });
+  const pairOf = (pair: TestCertificate) => ({
+    cert: { inlineString: pair.pem },
+    key: { inlineString: pair.keyPem },
   });
   const certificate = (proxy: string) => mesh.ok('GET', `/meshes/default/dataplanes/${proxy}/_certificate`);
   const distrust = (body: object) => mesh.ok('POST', '/meshes/default/_distrust', body);
@@ -75,11 +83,26 @@ describe('distrust', () => {
     return answered.then((answer) => ({ answer, ended }));
   }
 
+  /** A TCP connection through the mesh; `ask` answers '' when it ended. */
+  function openEcho(proxy: TestProxy) {
+    const socket = connectTcp(proxy.outbounds.get('echo')!, '127.0.0.1').on('error', () => undefined);
+    const ended = new Promise<string>((resolve) => socket.once('close', () => resolve('')));
+    const ask = (text: string) => {
+      socket.write(text);
+      return Promise.race([
+        ended,
+        new Promise<string>((resolve) => socket.once('data', (data) => resolve(String(data)))),
+      ]);
+    };
+    return { socket, ask };
+  }
+
   beforeAll(async () => {
-    mesh = await createTestMesh({ store: 'memory' });
+    mesh = await createTestMesh();
     await mesh.startControlPlane();
     home = await mkdtemp(join(tmpdir(), 'weft-distrust-'));
-    ca = await createTestCa({ subject: 'O=Example, CN=old', uriSans: ['spiffe://default'] });
+    ca = await createTestCa({ subject: 'O=Example, CN=old' });
+    caWithoutCrl = await createTestCa({ subject: 'O=Example, CN=old', keyUsage: KEY_USAGE.keyCertSign });
     await mesh.put(meshWith('24h'));
     await mesh.put(allowAll());
     const apiService = await mesh.startService('api');
@@ -93,10 +116,18 @@ describe('distrust', () => {
       calls: ['api'],
       flags: ['--config-dir', join(home, 'web')],
     });
-    other = await mesh.startProxy({ name: 'other-1', service: 'other', calls: ['api'] });
+    other = await mesh.startProxy({ name: 'other-1', service: 'other', calls: ['api', 'echo'] });
     for (const proxy of [web, other]) {
       await eventually(`${proxy.name} reaches api`, WAIT_MS, async () => (await http(urlOf(proxy))).status === 200);
     }
+    await eventually('other reaches echo', WAIT_MS, async () => {
+      const { socket, ask } = openEcho(other);
+      const late = setTimeout(() => socket.destroy(), 1000);
+      const answer = await ask('ready');
+      clearTimeout(late);
+      socket.destroy();
+      return answer === 'ready';
+    });
   });
   afterAll(async () => {
     await mesh?.close();
@@ -105,7 +136,7 @@ describe('distrust', () => {
   });
 
   it('who has stolen a key loses the connections made with it, and gets no others; nobody else notices', async () => {
-    const stolen = JSON.parse(await readFile(join(home, 'web', 'identity.json'), 'utf8')).leaf;
+    stolen = JSON.parse(await readFile(join(home, 'web', 'identity.json'), 'utf8')).leaf;
     const { serial } = await certificate('web-1');
     expect(stolen.serial).toBe(serial);
     const overHttp = await call(api, stolen, 'GET / HTTP/1.1\r\nhost: api\r\n\r\n');
@@ -131,6 +162,24 @@ describe('distrust', () => {
     expect(ok).toBe(sent);
   });
 
+  it('a restarted control plane knows it, and ends no connection for it', async () => {
+    const good = openEcho(other);
+    expect(await good.ask('before')).toBe('before');
+    const traffic = startTraffic(urlOf(other), PER_SECOND);
+    await mesh.stopControlPlane();
+    await mesh.startControlPlane();
+    await eventually('all proxies are back', WAIT_MS, async () => {
+      const { body } = await http(`http://127.0.0.1:${mesh.ports.diagnostics}/metrics`);
+      return /^weft_certificates\{[^}]*"valid"\} 1$/m.test(body) && /^xds_streams_active 4$/m.test(body);
+    });
+    // Longer than the drain time: what would be drained would be gone.
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    expect((await call(api, stolen, 'GET / HTTP/1.1\r\nhost: api\r\n\r\n')).answer).toBe('');
+    expect(await good.ask('after')).toBe('after');
+    good.socket.destroy();
+    expect((await traffic.stop()).failures).toEqual([]);
+  });
+
   it('a service gets other certificates at once, without a failed request of others', async () => {
     const before = await certificate('api-1');
     const traffic = startTraffic(urlOf(other), PER_SECOND);
@@ -145,6 +194,26 @@ describe('distrust', () => {
   it('refuses what would leave nothing to trust, with the step that is missing', async () => {
     const answer = await mesh.api('POST', '/meshes/default/_distrust', { backend: 'ca-1' });
     expect([answer.status, answer.body]).toEqual([400, expect.stringContaining('weft ca rotate --to OTHER')]);
+  });
+
+  it('clients of a service are refused by name where a CA signs no CRLs, until that is lifted', async () => {
+    await mesh.put(meshWith('24h', true));
+    await eventually('the other CA is known', WAIT_MS, async () => {
+      const { backends } = await mesh.ok('GET', '/meshes/default/_mtls');
+      return backends.every(({ state }: { state: string }) => state === 'Ready');
+    });
+    const { serial } = await certificate('other-1');
+    expect(await distrust({ serial })).toMatchObject({
+      effect: 'replaced-only',
+      message: expect.stringContaining('cRLSign'),
+    });
+    const traffic = startTraffic(urlOf(other), PER_SECOND);
+    expect(await distrust({ service: 'web' })).toMatchObject({ effect: 'denied' });
+    await eventually('web is refused', WAIT_MS, async () => (await http(urlOf(web))).status === 403);
+    await mesh.ok('DELETE', '/meshes/default/_distrust/service/web');
+    await eventually('web may call again', WAIT_MS, async () => (await http(urlOf(web))).status === 200);
+    await mesh.put(meshWith('24h'));
+    expect((await traffic.stop()).failures).toEqual([]);
   });
 
   it('the commands of the guide run', async () => {
