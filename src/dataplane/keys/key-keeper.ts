@@ -32,7 +32,7 @@ export interface KeyKeeper extends AsyncDisposable {
 type Wanted = Extract<ControlPlaneMessage, { type: 'request-wanted' }>;
 type Issued = Extract<ControlPlaneMessage, { type: 'leaf' }>;
 
-/** Listens for Envoy and talks to the control plane until it is closed. Rejects when the socket can't be made. */
+/** Listens for Envoy, and from its first start on talks to the control plane, until it is closed. Rejects when the socket can't be made. */
 export async function createKeyKeeper(
   plan: KeyPlan,
   options: { log: Logger; random: () => number; now: () => number },
@@ -125,31 +125,37 @@ export async function createKeyKeeper(
   }
 
   const stop = new AbortController();
-  const stream = keepKeyStream({
-    address: plan,
-    handler: {
-      hello: () => ({
-        type: 'hello',
-        keys: [next, leaf?.key].flatMap((key) => (key === undefined ? [] : [key.id])),
-      }),
-      opened(send) {
-        tell = send;
+  let stream: Promise<void> | undefined;
+  const openStream = () =>
+    keepKeyStream({
+      address: plan,
+      handler: {
+        hello: () => ({
+          type: 'hello',
+          keys: [next, leaf?.key].flatMap((key) => (key === undefined ? [] : [key.id])),
+        }),
+        opened(send) {
+          tell = send;
+        },
+        message(message, send) {
+          if (message.type === 'request-wanted') void request(message).then(send);
+          else if (message.type === 'leaf') take(message);
+        },
+        closed() {
+          tell = () => {};
+        },
       },
-      message(message, send) {
-        if (message.type === 'request-wanted') void request(message).then(send);
-        else if (message.type === 'leaf') take(message);
-      },
-      closed() {
-        tell = () => {};
-      },
-    },
-    log,
-    random: options.random,
-    signal: stop.signal,
-  });
+      log,
+      random: options.random,
+      signal: stop.signal,
+    });
 
   return {
-    envoyStarted: () => server.envoyStarted(),
+    envoyStarted() {
+      server.envoyStarted();
+      // Not before: Envoy takes longer to start than this does.
+      stream ??= openStream();
+    },
     async [Symbol.asyncDispose]() {
       stop.abort();
       await stream;
