@@ -21,6 +21,16 @@ describe('errorText', () => {
     });
     expect(errorText(two)).toBe('error: apply Mesh a: 2 problems; correct it\n  name: is wrong\n  is odd\n');
   });
+
+  it('keeps what is to be pasted on lines of its own', () => {
+    const error = new CliError('invalid-resource', 'apply Mesh a', {
+      fields: [{ field: 'role', reason: 'drops names; to mend it:\nvault write a \\\n  b=c\n' }],
+      next: 'correct it',
+    });
+    expect(errorText(error)).toBe(
+      'error: apply Mesh a: 1 problem; correct it\n  role: drops names; to mend it:\n    vault write a \\\n      b=c\n',
+    );
+  });
 });
 
 describe('errorJson', () => {

@@ -64,14 +64,16 @@ export function toCliError(error: unknown): CliError {
   return new CliError('server', error.message, { cause: error });
 }
 
-/** The error as text: one line, or one line and a list when several fields are wrong. */
+/** The error as text: one line, or one line and a list when several fields are wrong, or one with something to paste. Ends with a newline. */
 export function errorText(error: CliError): string {
   const next = error.next === undefined ? '' : `; ${error.next}`;
   const [first] = error.fields;
   if (first === undefined) return `error: ${error.message}${next}\n`;
-  if (error.fields.length === 1) return `error: ${error.message}: ${fieldText(first)}${next}\n`;
-  const lines = error.fields.map((field) => `  ${fieldText(field)}\n`).join('');
-  return `error: ${error.message}: ${error.fields.length} problems${next}\n${lines}`;
+  const isLine = error.fields.length === 1 && !first.reason.includes('\n');
+  if (isLine) return `error: ${error.message}: ${fieldText(first)}${next}\n`;
+  const lines = error.fields.map((field) => `  ${fieldText(field).trimEnd().replaceAll('\n', '\n    ')}\n`).join('');
+  const count = `${error.fields.length} ${error.fields.length === 1 ? 'problem' : 'problems'}`;
+  return `error: ${error.message}: ${count}${next}\n${lines}`;
 }
 
 function fieldText({ field, reason }: FieldReason): string {

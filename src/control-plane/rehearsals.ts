@@ -66,7 +66,7 @@ export function createRehearsals(options: {
       return rehearsals.flatMap(({ findings }) =>
         findings.map(({ field, message, fix }) => ({
           field,
-          message: fix === undefined ? message : `${message}; to mend it: ${fix}`,
+          message: fix === undefined ? message : `${message}; to mend it:\n${fix.trimEnd()}`,
         })),
       );
     },

@@ -21,28 +21,35 @@ export interface Renewals {
 }
 
 export function createRenewals(): Renewals {
-  const meshes = new Map<string, RenewalRequest[]>();
+  /** By mesh, then by proxy; '' has those about many. */
+  const meshes = new Map<string, Map<string, readonly RenewalRequest[]>>();
   return {
     add(request, now) {
-      const others = (meshes.get(request.mesh) ?? []).filter(
-        (other) => !sameTarget(other, request) && now - other.at < REQUEST_LIFE_MS,
-      );
-      meshes.set(request.mesh, [...others, request]);
+      const targets = meshes.get(request.mesh) ?? new Map<string, readonly RenewalRequest[]>();
+      meshes.set(request.mesh, targets);
+      for (const [target, requests] of targets) {
+        const kept = requests.filter((other) => now - other.at < REQUEST_LIFE_MS && !sameTarget(other, request));
+        if (kept.length === 0) targets.delete(target);
+        else if (kept.length < requests.length) targets.set(target, kept);
+      }
+      const target = request.proxy ?? '';
+      targets.set(target, [...(targets.get(target) ?? []), request]);
     },
     turn(proxy, leaf) {
-      const turns = (meshes.get(proxy.mesh) ?? []).flatMap((request) =>
-        concerns(request, proxy.name, leaf) ? [turnOf(request, proxy, leaf)] : [],
+      const targets = meshes.get(proxy.mesh);
+      if (targets === undefined) return undefined;
+      const turns = [...(targets.get(proxy.name) ?? []), ...(targets.get('') ?? [])].flatMap((request) =>
+        concerns(request, leaf) ? [turnOf(request, proxy, leaf)] : [],
       );
       return turns.length === 0 ? undefined : Math.min(...turns);
     },
   };
 }
 
-/** Whether the request is about this proxy, by its leaf, and the leaf is of before it. */
-function concerns(request: RenewalRequest, proxy: string, leaf: HeldLeaf): boolean {
+/** Whether the request is about a proxy with this leaf, and the leaf is of before it. */
+function concerns(request: RenewalRequest, leaf: HeldLeaf): boolean {
   if (leaf.issuedAt >= request.at) return false;
   if (request.backend !== undefined && request.backend !== leaf.backend) return false;
-  if (request.proxy !== undefined) return request.proxy === proxy;
   return request.service === undefined || leaf.uriSans.includes(`spiffe://${request.mesh}/${request.service}`);
 }
 

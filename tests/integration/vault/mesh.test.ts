@@ -55,7 +55,7 @@ describe.skipIf(missing !== undefined)(
       await pki.writeRole({ allowed_uri_sans: 'spiffe://elsewhere/*' });
       const [first] = await refusal(await put(backend()));
       expect(first!.field).toBe('mtls.backends[0].conf.fromCp.role');
-      expect(first!.reason).toMatch(/; to mend it: (bao|vault) write /);
+      expect(first!.reason).toMatch(/; to mend it:\n(bao|vault) write /);
       expect((await plane.ask('GET', `/meshes/${mesh}`)).status).toBe(404);
       // Whoever has to write it anyway says so.
       expect((await put(backend(), { skipValidation: true })).status).toBe(201);
