@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { certManagerCa } from '../../../src/ca/certmanager/backend.ts';
+import { rehearse } from '../../../src/identity/rehearsal.ts';
 import type { LeafRecord } from '../../../src/identity/sealed.ts';
 import type { KubeClient } from '../../../src/k8s/api/client.ts';
 import { connectKubernetes } from '../../../src/k8s/api/connect.ts';
+import { systemClock } from '../../../src/lib/clock.ts';
 import { describeCaBackend } from '../../../src/testing/ca-contract.ts';
 import { createTestCa } from '../../../src/testing/certificates.ts';
 import {
@@ -161,6 +163,25 @@ describe.skipIf(missing !== undefined)(`certmanager${missing === undefined ? '' 
       config: { mesh: 'default', name: 'certmanager-1', type: 'certmanager', conf: PAGE },
       deps: made.deps,
     }));
+
+    it('is rehearsed up to a handshake, and says which issuer is missing', async () => {
+      const rehearsalOf = (conf: Record<string, unknown>) =>
+        rehearse({
+          kind: certManagerCa,
+          config: { mesh: 'default', name: 'certmanager-1', type: 'certmanager', conf },
+          path: 'mtls.backends[0].conf',
+          deps: made.deps,
+          clock: systemClock,
+          timeoutMs: 60_000,
+        });
+      const good = await rehearsalOf(PAGE);
+      expect(good).toMatchObject({ ok: true, findings: [] });
+      expect(good.steps.map(({ name }) => name)).toEqual(['issue', 'check', 'handshake']);
+      const bad = await rehearsalOf({ issuerRef: { name: 'not-there' } });
+      expect(bad.findings).toMatchObject([
+        { field: 'mtls.backends[0].conf', message: expect.stringContaining('not-there') },
+      ]);
+    });
   });
 
   describe('with cert-manager as it is installed', () => {
