@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { CaError } from '../backend.ts';
@@ -230,7 +230,12 @@ export function startPluginProcess(options: PluginProcessOptions): PluginProcess
 
 /** Node's permission model: it reads its own package, writes nothing and starts nothing, unless the setting allows it. */
 function flags({ setting, program, located }: PluginProcessOptions): string[] {
-  const readable = [...program.readable, dirname(program.script), ...located.readable, ...setting.read];
+  const readable = [
+    ...program.readable,
+    dirname(program.script),
+    ...located.readable,
+    ...setting.read.map((path) => resolve(path)),
+  ];
   return [
     '--permission',
     ...readable.map((path) => `--allow-fs-read=${path}`),
