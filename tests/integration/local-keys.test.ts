@@ -8,16 +8,49 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTestCa } from '../../src/testing/certificates.ts';
 import { testEnvoy } from '../../src/testing/envoy.ts';
+import { FAKE_CREDENTIALS, type FakeAcmPca, startFakeAcmPca } from '../../src/testing/fakes/acm-pca.ts';
+import { missingOpenBao, type OpenBao, startOpenBao } from '../../src/testing/openbao.ts';
+import { createTestPki } from '../../src/testing/openbao-pki.ts';
 import { createTestMesh, eventually, http, type TestMesh, type TestProxy } from '../e2e/mesh.ts';
 import { childrenOf } from './launcher-fixture.ts';
 
 const envoy = await testEnvoy();
-const company = await createTestCa({ subject: 'CN=company root' });
+const noOpenBao = missingOpenBao();
+if (noOpenBao !== undefined && process.env['CI'] === 'true') throw new Error(noOpenBao);
 
-/** `mtls.backends[0]` without its name. */
-const BACKENDS = [
-  { type: 'builtin' },
-  { type: 'provided', conf: { cert: { inlineString: company.pem }, key: { inlineString: company.keyPem } } },
+let bao: OpenBao;
+let acm: FakeAcmPca;
+
+/** Each with its `conf`, and why it can't be here. */
+const BACKENDS: readonly { type: string; conf: () => Promise<object>; missing?: string | undefined }[] = [
+  { type: 'builtin', conf: async () => ({}) },
+  {
+    type: 'provided',
+    async conf() {
+      const { pem, keyPem } = await createTestCa({ subject: 'CN=company root' });
+      return { cert: { inlineString: pem }, key: { inlineString: keyPem } };
+    },
+  },
+  {
+    type: 'vault',
+    missing: noOpenBao,
+    conf: async () => (await createTestPki(bao, { mesh: 'keys-vault' })).config().conf,
+  },
+  {
+    // Its CSR has a common name, so the launcher makes two by the same key.
+    type: 'acmpca',
+    conf: async () => ({
+      arn: acm.arn,
+      endpoint: acm.endpoint,
+      commonName: '{{ tag "kuma.io/service" }}.mesh',
+      auth: {
+        awsCredentials: {
+          accessKey: { inlineString: FAKE_CREDENTIALS.accessKeyId },
+          accessKeySecret: { inlineString: FAKE_CREDENTIALS.secretAccessKey },
+        },
+      },
+    }),
+  },
 ];
 
 const WAIT_MS = 60_000;
@@ -25,13 +58,23 @@ const WAIT_MS = 60_000;
 describe.skipIf(envoy === undefined)('keys beside the proxy', () => {
   let mesh: TestMesh;
   beforeAll(async () => {
-    mesh = await createTestMesh();
+    acm = await startFakeAcmPca();
+    if (noOpenBao === undefined) bao = await startOpenBao();
+    mesh = await createTestMesh({ config: { weft: { ca: { allowedEndpoints: ['127.0.0.1', 'localhost'] } } } });
     await mesh.startControlPlane();
   });
-  afterAll(() => mesh?.close());
+  afterAll(async () => {
+    await mesh?.close();
+    await bao?.close();
+    await acm?.close();
+  });
 
-  describe.each(BACKENDS)('with a $type backend', (backend) => {
-    const name = `keys-${backend.type}`;
+  for (const backend of BACKENDS) {
+    describe.skipIf(backend.missing !== undefined)(`with a ${backend.type} backend`, () => sameFor(backend));
+  }
+
+  function sameFor({ type, conf }: (typeof BACKENDS)[number]): void {
+    const name = `keys-${type}`;
     let proxy: TestProxy;
     const folder = () => join(mesh.dir, name);
     const identity = () => JSON.parse(readFileSync(join(folder(), 'identity.json'), 'utf8'));
@@ -66,7 +109,7 @@ describe.skipIf(envoy === undefined)('keys beside the proxy', () => {
       await mesh.put({
         type: 'Mesh',
         name,
-        mtls: { enabledBackend: 'ca-1', backends: [{ name: 'ca-1', ...backend }] },
+        mtls: { enabledBackend: 'ca-1', backends: [{ name: 'ca-1', type, conf: await conf() }] },
       });
       await startProxy();
     });
@@ -149,7 +192,7 @@ describe.skipIf(envoy === undefined)('keys beside the proxy', () => {
       expect(identity().leaf.keyPem).not.toBe(keyPem);
       expect(next.leaf.checkPrivateKey(createPrivateKey(identity().leaf.keyPem))).toBe(true);
     });
-  });
+  }
 
   it('leaves the key with the control plane where that is asked for', async () => {
     await mesh.put({
