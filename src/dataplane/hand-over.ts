@@ -7,8 +7,8 @@ const CARRIER = 'WEFT_PREPARED_DATAPLANE';
 const MAX_CARRIED_BYTES = 120_000;
 
 /**
- * Turns this process into `bin/dataplane`, which supervises Envoy and never loads TLS, flags and the rest of the command line:
- * 10 MB less beside every proxy, for 40 ms once. Same process id, same parent. Does not return when it works; returns when this
+ * Turns this process into `bin/dataplane`, which supervises Envoy and never loads flags and the rest of the command line, and TLS only
+ * where it makes keys: 10 MB less beside every proxy, for 40 ms once. Same process id, same parent. Does not return when it works; returns when this
  * Node, this platform or this size of bootstrap does not allow it, and then the caller supervises itself.
  */
 export function handOver(prepared: PreparedDataplane): void {

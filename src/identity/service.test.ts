@@ -316,10 +316,15 @@ describe('a key beside the proxy', () => {
 
   it('gets a leaf when its launcher is there, which is held without the key', async () => {
     service.want(WEB, own());
-    await clock.advance(60_000);
-    expect([signings.length, service.state(WEB).failure]).toEqual([0, undefined]);
+    await clock.advance(10_000);
+    expect(service.state(WEB).failure).toBeUndefined();
+    await clock.advance(50_000);
+    expect(signings.length).toBe(0);
+    expect(events.filter(({ kind }) => kind === 'failure')).toHaveLength(1);
+    expect(service.state(WEB).failure?.message).toContain('its launcher makes its key, and is not connected');
     service.setKeyHolder(WEB, launcher(honest));
     await clock.advance(1000);
+    expect(service.state(WEB).failure).toBeUndefined();
     const leaf = service.state(WEB).leaf!;
     expect(leaf).not.toHaveProperty('keyPem');
     expect(leaf.keyId).toMatch(/^[0-9a-f]{64}$/);

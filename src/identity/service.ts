@@ -14,6 +14,7 @@ import { stableJson } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { createTrustStore } from '../x509/verify.ts';
+import { createAbsentLaunchers } from './absent-launcher.ts';
 import { expectedLoad } from './coordinator.ts';
 import type { BackendMemories } from './coordinator-memory.ts';
 import { type BackendWork, createCoordinators } from './coordinators.ts';
@@ -113,6 +114,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       else if (record !== undefined) forget(record);
     }
   });
+  const absent = createAbsentLaunchers(schedule);
   const stopWatching = new AbortController();
   let watching: Promise<void> | undefined;
   const cleanups = new Set<Promise<void>>();
@@ -193,9 +195,11 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
     record.reason = decision.reason;
     if (desired.keys === 'proxy' && record.holder === undefined) {
       // Nobody to make a key: `setKeyHolder` looks again.
-      schedule.clear(id);
+      const failure = absent.waits(id, now) ? absent.failure(id, now) : undefined;
+      if (failure !== undefined) emit({ kind: 'failure', proxy: key, failure, backend: desired.backend });
       return;
     }
+    absent.settled(id);
     // A leaf that its peers refuse protects as little as none.
     const urgency = decision.reason === 'distrusted' ? 0 : (leaf?.notAfter ?? 0);
     const mayAskAt = coordinators.of(key.mesh, desired.backend).ask(key.name, urgency);
@@ -418,6 +422,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       if (desired === undefined) {
         if (record.desired === undefined) return;
         leaveBackend(record, record.desired.backend);
+        absent.settled(record.id);
         record.desired = undefined;
         schedule.set(record.id, record.leaf?.notAfter ?? clock.now() + FORGET_MS);
         return;
@@ -432,6 +437,7 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       const record = holder === undefined ? proxies.get(idOf(key)) : recordOf(key);
       if (record === undefined) return;
       record.holder = holder;
+      absent.settled(record.id);
       consider(record);
     },
     renew(request) {
@@ -470,7 +476,8 @@ export function createIdentityService(options: IdentityServiceOptions): Identity
       const record = proxies.get(idOf(key));
       const desired = record?.desired;
       const coordinator = desired === undefined ? undefined : coordinators.find(key.mesh, desired.backend);
-      return { desired, leaf: record?.leaf, failure: coordinator?.failure(key.name) };
+      const failure = absent.failure(idOf(key), clock.now()) ?? coordinator?.failure(key.name);
+      return { desired, leaf: record?.leaf, failure };
     },
     bundle: (mesh) => meshes.get(mesh)?.bundle(),
     backends: (mesh) =>
