@@ -128,8 +128,13 @@ describe('a rehearsal', () => {
   });
 
   it('ends when its time is over, whatever the backend does', async () => {
-    const rehearsal = await run(fake({ sign: () => new Promise(() => undefined) }), 200);
-    expect(outcome(rehearsal)).toEqual(['trust ok', 'issue bad']);
+    const silent = {
+      announcesWithAnswers: true,
+      trustAnchors: () => Promise.reject(new Error()),
+      sign: () => new Promise<Chain>(() => undefined),
+    };
+    const rehearsal = await run(fake({ open: () => silent }), 200);
+    expect(outcome(rehearsal)).toEqual(['issue bad']);
     expect(rehearsal.findings[0]!.message).toMatch(/no answer within/);
   });
 });

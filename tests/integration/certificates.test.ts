@@ -163,8 +163,11 @@ describe('weft ca test', () => {
     expect((await plane.weft('ca', 'test', 'given')).stdout).toMatch(
       /✗ trust .*\n\nmtls\.backends\[1\]\.conf: ask what to trust: /,
     );
-    const answer = await plane.ask('POST', '/meshes/default/_mtls/given/_test');
-    expect([answer.status, Number(answer.headers.get('retry-after'))]).toEqual([429, expect.any(Number)]);
+    const answers: Response[] = [];
+    while (answers.at(-1)?.status !== 429 && answers.length < 20) {
+      answers.push(await plane.ask('POST', '/meshes/default/_mtls/given/_test'));
+    }
+    expect(Number(answers.at(-1)!.headers.get('retry-after'))).toBeGreaterThan(0);
   });
 });
 
