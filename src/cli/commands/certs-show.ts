@@ -24,6 +24,8 @@ export async function run(invocation: Invocation): Promise<void> {
   invocation.io.stdout(certificate.chainPem);
 }
 
+const KEYS = { proxy: 'beside the proxy', 'control-plane': 'made by the control plane' };
+
 /** As short as it can be: a line for each thing that people ask for. Ends with a newline. */
 export function certificateText(certificate: CertificateDetailJson): string {
   const { name, mesh, state, serial, spiffeIds, backend, issuer, anchorFingerprint, failure, generation } = certificate;
@@ -32,6 +34,7 @@ export function certificateText(certificate: CertificateDetailJson): string {
     ['State', state],
     ['SPIFFE ID', spiffeIds.join(', ') || undefined],
     ['Serial', serial],
+    ['Private key', certificate.keys && KEYS[certificate.keys]],
     ['Backend', backend],
     ['Issuer', issuer],
     ['Trust anchor', anchorFingerprint === undefined ? undefined : `SHA-256 ${anchorFingerprint}`],
@@ -41,8 +44,9 @@ export function certificateText(certificate: CertificateDetailJson): string {
     ['Failure', failure?.reason],
     [
       'Tried',
-      failure &&
-        `${failure.attempts} times since ${dateText(failure.since)}, again at ${dateText(failure.nextAttemptAt)}`,
+      failure && failure.attempts > 0
+        ? `${failure.attempts} times since ${dateText(failure.since)}, again at ${dateText(failure.nextAttemptAt)}`
+        : undefined,
     ],
   ];
   return lines.map(([label, text]) => (text === undefined ? '' : `${`${label}:`.padEnd(14)}${text}\n`)).join('');
