@@ -52,7 +52,7 @@ describe('certificates from files', () => {
 
   it('does not start without usable files, and names the setting', async () => {
     await expect(openCertificateFiles(dir, { clock, log: silentLogger })).rejects.toThrow(
-      /tls\.crt.*runtime\.kubernetes\.admissionServer\.certDir/,
+      /tls\.(crt|key).*runtime\.kubernetes\.admissionServer\.certDir/,
     );
     await put({ ...(await made()), keyPem: (await made()).keyPem });
     await expect(openCertificateFiles(dir, { clock, log: silentLogger })).rejects.toThrow(
