@@ -261,11 +261,12 @@ export function createMeshBackends(options: {
   function currentCrls(distrust: MeshDistrust): string | 'pending' | undefined {
     if (distrust.leaves.length === 0) return undefined;
     const subjects: CrlSubject[] = [];
-    for (const { name, crls, failures } of opened.values()) {
-      if (distrust.backends.includes(name)) continue;
+    for (const { name, anchors, crls, failures } of opened.values()) {
+      const retained = options.retained(name);
+      const isTrusted = anchors !== undefined || retained.length > 0;
+      if (!isTrusted || distrust.backends.includes(name)) continue;
       if (crls === undefined && failures === 0) return 'pending';
-      const answer = crls ?? { kind: 'none', why: 'does not answer' };
-      subjects.push({ name, retained: options.retained(name), answer });
+      subjects.push({ name, retained, answer: crls ?? { kind: 'none', why: 'does not answer' } });
     }
     const why = uncovered(subjects);
     if (why !== undefined && why !== notCovered)
