@@ -1,11 +1,13 @@
 import type { ResourceStore } from '../store/store.ts';
 import { inStage, notAllowed, notFound, tooMany } from './problem.ts';
 import type { RehearsalSource } from './rehearsal-source.ts';
-import type { RequestRate } from './request-rate.ts';
+import { createRequestRate } from './request-rate.ts';
 import { requireMesh } from './require-mesh.ts';
 import { type JsonSchema, json, type Route, type RouteAccess } from './route.ts';
 
 const TITLE = 'Could not test a CA backend';
+/** Of a backend: each is a certificate, which may cost money. */
+const RATE = { burst: 3, refillMs: 10_000 };
 
 const TEXT = { type: 'string' };
 const ANSWER: JsonSchema = {
@@ -53,10 +55,10 @@ export function rehearsalRoutes(sources: {
   rehearsals: RehearsalSource;
   access: RouteAccess;
   readOnly: boolean;
-  rate: RequestRate;
   now: () => number;
 }): readonly Route[] {
-  const { store, rehearsals, rate, now } = sources;
+  const { store, rehearsals, now } = sources;
+  const rate = createRequestRate(RATE);
   return [
     {
       method: 'POST',

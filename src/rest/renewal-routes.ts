@@ -6,11 +6,13 @@ import type { Resource, Violation } from '../resources/resource.ts';
 import { matchesCertificate } from './certificate-filter.ts';
 import type { CertificateSources } from './certificate-routes.ts';
 import { badRequest, inStage, notAllowed, notFound, requireValid, tooMany } from './problem.ts';
-import type { RequestRate } from './request-rate.ts';
+import { createRequestRate, type RequestRate } from './request-rate.ts';
 import { requireMesh } from './require-mesh.ts';
 import { type Answer, type Call, type JsonSchema, json, type Route, type RouteAccess } from './route.ts';
 
 const TITLE = 'Could not renew certificates';
+/** Of a mesh: so many single proxies at once, then one every few seconds; a service, or the whole mesh, takes all of it: once a minute. */
+const RATE = { burst: 20, refillMs: 3000 };
 /** One proxy is renewed at once, up to the pace of the issuer. */
 const ONE_SECONDS = 5;
 
@@ -19,9 +21,6 @@ export interface RenewalSources extends CertificateSources {
   readonly access: RouteAccess;
   /** The whole API is for reading. */
   readonly readOnly: boolean;
-  readonly rate: RequestRate;
-  /** What a request for many takes of `rate`; one for one proxy takes 1. */
-  readonly manyCost: number;
 }
 
 const ANSWER: JsonSchema = {
@@ -36,6 +35,7 @@ const ANSWER: JsonSchema = {
 const STATUSES = { 202: 'Accepted: certificates are renewed one after the other', 429: 'Asked too often' };
 
 export function renewalRoutes(sources: RenewalSources): readonly Route[] {
+  const rate = createRequestRate(RATE);
   const handle = (run: (call: Call) => Promise<Answer>) =>
     sources.readOnly
       ? async () => {
@@ -64,7 +64,7 @@ export function renewalRoutes(sources: RenewalSources): readonly Route[] {
         answer: ANSWER,
         statuses: STATUSES,
       },
-      handle: handle((call) => renew(sources, call, readTarget(call.body()))),
+      handle: handle((call) => renew(sources, rate, call, readTarget(call.body()))),
     },
     {
       method: 'POST',
@@ -77,7 +77,7 @@ export function renewalRoutes(sources: RenewalSources): readonly Route[] {
         answer: ANSWER,
         statuses: STATUSES,
       },
-      handle: handle((call) => renew(sources, call, { proxy: call.params['name']! })),
+      handle: handle((call) => renew(sources, rate, call, { proxy: call.params['name']! })),
     },
   ];
 }
@@ -107,8 +107,8 @@ function readTarget(body: unknown): Target {
   };
 }
 
-async function renew(sources: RenewalSources, call: Call, target: Target): Promise<Answer> {
-  const { store, certificates, rate, now } = sources;
+async function renew(sources: RenewalSources, rate: RequestRate, call: Call, target: Target): Promise<Answer> {
+  const { store, certificates, now } = sources;
   const mesh = await requireMesh(store, call.params['mesh']!);
   requireValid(TITLE, targetViolations(mesh, target));
   const count = await inStage(TITLE, () => countOf(sources, mesh, target));
@@ -118,7 +118,7 @@ async function renew(sources: RenewalSources, call: Call, target: Target): Promi
       { field: target.service === undefined ? 'all' : 'service', message: 'no proxy is concerned' },
     ]);
   }
-  const wait = rate.take(mesh.meta.name, target.proxy === undefined ? sources.manyCost : 1, now());
+  const wait = rate.take(mesh.meta.name, target.proxy === undefined ? RATE.burst : 1, now());
   if (wait !== undefined) throw tooMany(`renewals of mesh ${mesh.meta.name} were asked for a moment ago`, wait);
   const at = now();
   await inStage(TITLE, () => certificates.renew({ mesh: mesh.meta.name, ...target, at }));

@@ -24,7 +24,6 @@ import type { DeleteScope } from './owned.ts';
 import { rehearsalRoutes } from './rehearsal-routes.ts';
 import type { RehearsalSource } from './rehearsal-source.ts';
 import { renewalRoutes } from './renewal-routes.ts';
-import { createRequestRate } from './request-rate.ts';
 import { readRoutes } from './resource-read-routes.ts';
 import { writeRoutes } from './resource-write-routes.ts';
 import { type JsonSchema, json, type Route, type RouteAccess } from './route.ts';
@@ -73,16 +72,11 @@ export function restRoutes(sources: RestSources): readonly Route[] {
       ...(kind.type === 'ServiceInsight' ? [] : readRoutes(readSources, kind)),
       ...writeRoutes(writeSources, kind),
     ]),
-    ...rehearsalRoutes({ ...sources, ...meshActions(sources), rate: createRequestRate(REHEARSALS) }),
+    ...rehearsalRoutes({ ...sources, ...meshActions(sources) }),
     ...caRotationRoutes({ ...sources, ...meshActions(sources) }),
     ...mtlsRoutes(store, sources.inspect, sources.caRotations),
     ...certificateRoutes(sources),
-    ...renewalRoutes({
-      ...sources,
-      ...meshActions(sources),
-      rate: createRequestRate(RENEWALS),
-      manyCost: RENEWALS.burst,
-    }),
+    ...renewalRoutes({ ...sources, ...meshActions(sources) }),
     ...distrustRoutes({ ...sources, ...meshActions(sources) }),
     ...inspectProxyRoutes(store, sources.inspect),
     ...inspectPolicyRoutes(store, registry),
@@ -90,11 +84,6 @@ export function restRoutes(sources: RestSources): readonly Route[] {
   ];
   return withOpenApi(routes, registry, () => sources.instance().version);
 }
-
-/** Renewals of a mesh: so many single proxies at once, then one every few seconds; the whole mesh, or a service, once a minute. */
-const RENEWALS = { burst: 20, refillMs: 3000 };
-/** Rehearsals of a backend: each is a certificate, which may cost money. */
-const REHEARSALS = { burst: 3, refillMs: 10_000 };
 
 /**
  * Who may have something done to a mesh beyond writing it: who may write it. On Kubernetes nobody writes it over the API, and there the rights of
