@@ -41,7 +41,7 @@ import { validityFor } from './validity.ts';
 
 /** Source: quotas of AWS Private CA in most regions: 25 IssueCertificate and 75 GetCertificate a second. */
 const ISSUES_PER_SECOND = 25;
-const FETCHES_PER_SECOND = 75;
+const FETCHES_PER_ISSUE = 3;
 /** So many at once keep 25 a second busy when a certificate takes two and a half seconds. */
 const CONCURRENCY = 64;
 
@@ -115,11 +115,19 @@ function openBackend(
 ): CaBackend {
   const { client, ...connection } = connect(config, conf, deps);
   const { api, subject } = connection;
-  const fetching = createTurns({ perSecond: FETCHES_PER_SECOND, clock, random });
+  const fetching = createTurns({ perSecond: fetchesPerSecond, clock, random });
   const orders = createOrders({ config, records: deps.pending, clock });
   const closing = new AbortController();
+  /** Of `clock.monotonic`, in order: orders of the last second. */
+  const placed: number[] = [];
   let known: { readonly at: number; readonly authority: KnownAuthority } | undefined;
   let looking: Promise<KnownAuthority> | undefined;
+
+  /** As AWS has it by default; more where the Mesh says that more may be asked for, since AWS raises both. */
+  function fetchesPerSecond(): number {
+    while (placed[0] !== undefined && placed[0] < clock.monotonic() - 1000) placed.shift();
+    return FETCHES_PER_ISSUE * Math.max(ISSUES_PER_SECOND, placed.length);
+  }
 
   /** Asks AWS about the CA, once for all who want to know at the moment. */
   function look(): Promise<KnownAuthority> {
@@ -195,7 +203,9 @@ function openBackend(
   /** Throttling is told at once: the caller slows down for all, and comes again for this order. */
   async function place(order: Order, signal: AbortSignal): Promise<string> {
     try {
-      return await api.issue(order, signal);
+      const certificateArn = await api.issue(order, signal);
+      placed.push(clock.monotonic());
+      return certificateArn;
     } catch (error) {
       throw callProblem(subject, error, 'issue a certificate');
     }

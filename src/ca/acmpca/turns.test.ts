@@ -6,7 +6,7 @@ const never = new AbortController().signal;
 
 function start(perSecond: number) {
   const clock = createDrivenClock();
-  const turns = createTurns({ perSecond, clock, random: () => 0 });
+  const turns = createTurns({ perSecond: () => perSecond, clock, random: () => 0 });
   const taken: number[] = [];
   const take = (signal = never) => turns.take(signal).then(() => void taken.push(clock.monotonic()));
   return { clock, turns, taken, take };

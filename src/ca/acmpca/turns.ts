@@ -16,8 +16,8 @@ export interface Turns {
 const BURST_MS = 200;
 const PAUSE = { baseMs: 400, maxMs: 5000, jitter: 0.5 };
 
-/** `random` in [0, 1). */
-export function createTurns(options: { perSecond: number; clock: Clock; random: () => number }): Turns {
+/** `perSecond` is asked before each turn; `random` in [0, 1). */
+export function createTurns(options: { perSecond: () => number; clock: Clock; random: () => number }): Turns {
   const { perSecond, clock, random } = options;
   const waiting = new Set<() => void>();
   /** Of `clock.monotonic`: the next free turn. */
@@ -35,7 +35,7 @@ export function createTurns(options: { perSecond: number; clock: Clock; random: 
         timer = clock.after(at - now, give);
         return;
       }
-      next = Math.max(next, now - BURST_MS) + 1000 / perSecond;
+      next = Math.max(next, now - BURST_MS) + 1000 / perSecond();
       waiting.delete(go);
       go();
     }
