@@ -163,7 +163,8 @@ function createProbe(config: BackendConfig, timeoutMs: number): Probe {
 }
 
 function issued(chain: Chain): readonly [Chain, string] {
-  return [chain, chain.privateKeyPem === undefined ? 'signed' : 'issued, with a key that the issuer made'];
+  const withKey = 'issued with a key that the issuer made, so `weft dp run` needs `--keys control-plane`';
+  return [chain, chain.privateKeyPem === undefined ? 'signed' : withKey];
 }
 
 async function checkProbe(

@@ -70,6 +70,15 @@ describe.skipIf(missing !== undefined)(
       expect(first!.reason).toContain(`path "${pki.mount}/sign/${pki.role}"`);
     });
 
+    it('is taken with a policy that only lets the issuer make the key, and says what follows', async () => {
+      const token = await pki.token(['issue']);
+      await pki.writeRole({ key_type: 'ec' });
+      expect((await put(backend({ auth: { token: { inlineString: token } } }))).status).toBe(201);
+      const { code, stdout } = await plane.weft('ca', 'test', 'vault-1', '--mesh', mesh);
+      expect(code, stdout).toBe(0);
+      expect(stdout).toMatch(/✓ issue .*`weft dp run` needs `--keys control-plane`\n✓ check .*\n✓ handshake/);
+    });
+
     it('is refused when nobody answers, and not asked about again by edits that leave the backend alone', async () => {
       const [first] = await refusal(await put(backend({ address: 'https://localhost:1' })));
       expect(first!.field).toMatch(/^mtls\.backends\[0\]\.conf/);
