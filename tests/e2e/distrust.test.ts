@@ -144,6 +144,8 @@ describe('distrust', () => {
     expect([overHttp.answer.startsWith('HTTP/1.1 200'), overTcp.answer]).toEqual([true, 'hello']);
     const traffic = startTraffic(urlOf(other), PER_SECOND);
 
+    const replaced = () => stat('other-1', /^cluster_manager\.cluster_modified: (\d+)$/m);
+    const before = await replaced();
     const answer = await distrust({ serial: serial.toUpperCase(), reason: 'test' });
     expect(answer).toMatchObject({ kind: 'leaf', name: serial, effect: 'revoked', certificates: 1 });
     await Promise.all([overHttp.ended, overTcp.ended]);
@@ -151,6 +153,8 @@ describe('distrust', () => {
     expect((await call(echo, stolen, 'hello')).answer).toBe('');
     expect(await refused('api-1')).toBeGreaterThan(0);
 
+    // Clients leave what they had too: the distrusted one may be a server.
+    await eventually('clusters are replaced', WAIT_MS, async () => (await replaced()) >= before + 2);
     await eventually(
       'web has another certificate',
       WAIT_MS,
