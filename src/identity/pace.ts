@@ -40,15 +40,17 @@ export interface PaceLimits extends CaLimits {
   readonly ramp: boolean;
 }
 
-const RAMP_START = 1 / 8;
+const RAMP_START = 1 / 4;
 const RAMP_STEP_MS = 1000;
-/** What is left of the rate after the backend throttled, and how much of the limit comes back each second. */
-const SLOWER = 0.85;
-const RECOVERY = 0.02;
-/** A backend without a limit of its own that throttled is trusted with this many times what it gave then, in the end; from there on with all again. */
-const UNLIMITED_AGAIN = 4;
+/** What is left of the rate after the backend throttled, and how much of the throttled rate comes back each second. */
+const SLOWER = 0.88;
+const RECOVERY = 0.04;
+/** Beyond the rate that was throttled it grows by so much each second: what was true then may be no more. */
+const GROWTH = 1.3;
+/** A backend without a known limit that throttled is asked without one again from this many times the throttled rate on. */
+const UNLIMITED_AGAIN = 100;
 const SLOWEST_PER_SECOND = 0.05;
-/** Pause after an answer that was throttled, growing with each in a row. */
+/** Pause after the second answer in a row that was throttled, growing with each. */
 const PAUSE = { baseMs: 200, maxMs: 60_000, jitter: 0.3 };
 
 /** `random` in [0, 1). Without limits one at a time until they are told. */
@@ -59,9 +61,8 @@ export function createPace(options: { monotonic: () => number; random: () => num
   let share = RAMP_START;
   /** When the ramp took its last step; `undefined`: nothing was asked yet. */
   let steppedAt: number | undefined;
-  let slowed:
-    | { readonly perSecond: number; readonly at: number; readonly regained: number; readonly full: number }
-    | undefined;
+  /** `perSecond` was throttled at `at`. */
+  let slowed: { readonly perSecond: number; readonly at: number } | undefined;
   let throttledAt = Number.NEGATIVE_INFINITY;
   let inRow = 0;
   let pausedUntil = Number.NEGATIVE_INFINITY;
@@ -69,10 +70,11 @@ export function createPace(options: { monotonic: () => number; random: () => num
 
   function slowedTo(): number | undefined {
     if (slowed === undefined) return undefined;
-    const now = slowed.perSecond + ((monotonic() - slowed.at) / 1000) * slowed.regained;
-    if (now < slowed.full) return now;
-    slowed = undefined;
-    return undefined;
+    const regained = recovered((monotonic() - slowed.at) / 1000);
+    const now = Math.max(SLOWEST_PER_SECOND, slowed.perSecond * regained);
+    const isWhole = limits.perSecond === undefined ? regained >= UNLIMITED_AGAIN : now >= limits.perSecond;
+    if (isWhole) slowed = undefined;
+    return isWhole ? undefined : now;
   }
 
   function perSecond(): number | undefined {
@@ -83,22 +85,12 @@ export function createPace(options: { monotonic: () => number; random: () => num
     return allowed === Number.POSITIVE_INFINITY ? undefined : allowed;
   }
 
-  function slowDown(to: number, base: number): void {
-    const full = limits.perSecond ?? base * UNLIMITED_AGAIN;
-    slowed = {
-      perSecond: Math.max(Math.min(SLOWEST_PER_SECOND, full), to),
-      at: monotonic(),
-      regained: (limits.perSecond ?? base) * RECOVERY,
-      full,
-    };
-  }
-
   return {
     limit(next) {
       limits = next;
       if (!next.ramp) share = 1;
     },
-    concurrency: () => (inRow > 0 ? 1 : Math.max(1, Math.ceil(limits.concurrency * share))),
+    concurrency: () => (inRow > 1 ? 1 : Math.max(1, Math.ceil(limits.concurrency * share))),
     take() {
       const now = monotonic();
       if (now < pausedUntil) return pausedUntil - now;
@@ -115,7 +107,6 @@ export function createPace(options: { monotonic: () => number; random: () => num
     answered() {
       const now = monotonic();
       meter.count(now);
-      if (inRow > 0 && slowed !== undefined) slowed = { ...slowed, at: now };
       inRow = 0;
       if (share === 1 || steppedAt === undefined || now - steppedAt < RAMP_STEP_MS) return;
       share = Math.min(1, share * 2);
@@ -129,10 +120,9 @@ export function createPace(options: { monotonic: () => number; random: () => num
       const now = monotonic();
       throttledAt = now;
       inRow += 1;
-      const base = perSecond() ?? Math.max(1, meter.perSecond(now));
-      slowDown(base * SLOWER, base);
+      slowed = { perSecond: perSecond() ?? Math.max(1, meter.perSecond(now)), at: now };
       bucket = { tokens: 0, at: now };
-      pausedUntil = now + backoffMs(inRow, { ...PAUSE, random: options.random() });
+      pausedUntil = now + backoffMs(inRow - 1, { ...PAUSE, random: options.random() });
       return inRow;
     },
     restart() {
@@ -143,6 +133,14 @@ export function createPace(options: { monotonic: () => number; random: () => num
     perSecond,
     measured: () => meter.perSecond(monotonic()),
     slowedTo,
-    restore: (to) => slowDown(to, to),
+    restore(to) {
+      slowed = { perSecond: to / SLOWER, at: monotonic() };
+    },
   };
+}
+
+/** Share of the throttled rate that is asked so many seconds later. Pure. */
+function recovered(seconds: number): number {
+  const whole = (1 - SLOWER) / RECOVERY;
+  return seconds < whole ? SLOWER + RECOVERY * seconds : GROWTH ** (seconds - whole);
 }

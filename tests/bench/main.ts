@@ -3,7 +3,7 @@
  *
  * | setting | meaning | default |
  * | --- | --- | --- |
- * | `BENCH` | which, by comma: P1 P3 P4 P5 P6 P7 P8 P9; on a real API server K1 K3 K4 | all P but P6 and P8 |
+ * | `BENCH` | which, by comma: P1 P3 P4 P5 P6 (with F11) P7 P8 P9; on a real API server K1 K3 K4 | all P but P6 and P8 |
  * | `N` | numbers of proxies, by comma | 100,1000 |
  * | `STORE` | `memory`, `sqlite` | both |
  * | `XDS` | `delta`, `sotw` | delta for us, sotw for the peer: what each uses by default |
