@@ -29,7 +29,7 @@ export interface LauncherKeysOptions {
 }
 
 /** A launcher comes before its Envoy has connected; with another control plane behind the same address it has come to the wrong one. Milliseconds. */
-const SESSION_WAIT_MS = 3000;
+const SESSION_WAIT_MS = 1000;
 /** Nobody knows yet who those are that wait. */
 const MOST_WAITING = 2000;
 /** A launcher that makes no CSR in this time is gone. Milliseconds. */
