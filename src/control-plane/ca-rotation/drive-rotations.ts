@@ -12,6 +12,8 @@ import type { RotationRecords } from './rotation-records.ts';
 
 /** News that follow each other within this time are one look. Milliseconds. */
 const QUIET_MS = 200;
+/** A look at a big mesh takes a while: it is no more than this share of the leader's time. */
+const LOOK_SHARE = 0.1;
 /** A wait is looked at again after this at the latest: a clock may have been set. Milliseconds. */
 const LONGEST_WAIT_MS = 60_000;
 const BACKOFF = { baseMs: 1000, maxMs: 30_000, jitter: 0 };
@@ -40,6 +42,8 @@ export async function driveRotations(options: {
   const plans = new Map<string, { at: number; timer: Timer }>();
   const looking = new Map<string, Promise<void>>();
   const failures = new Map<string, number>();
+  /** How long the last look took, in ms. */
+  const took = new Map<string, number>();
 
   /** The earlier of two looks that are planned is the one. */
   function lookAfter(mesh: string, delayMs: number): void {
@@ -59,10 +63,16 @@ export async function driveRotations(options: {
     plans.set(mesh, { at, timer });
   }
 
+  function lookSoon(mesh: string): void {
+    lookAfter(mesh, Math.max(QUIET_MS, (took.get(mesh) ?? 0) / LOOK_SHARE));
+  }
+
   async function look(mesh: string): Promise<void> {
+    const started = clock.monotonic();
     try {
       const delayMs = await walk(mesh);
       failures.delete(mesh);
+      took.set(mesh, clock.monotonic() - started);
       if (delayMs !== undefined) lookAfter(mesh, delayMs);
     } catch (error) {
       if (signal.aborted) return;
@@ -116,10 +126,10 @@ export async function driveRotations(options: {
       if (change.op === 'upsert' && !isEnded(change.resource.spec as CaRotationSpec)) running.add(mesh);
       else if (change.op === 'delete') running.delete(mesh);
     }
-    lookAfter(mesh, QUIET_MS);
+    lookSoon(mesh);
   }
 
-  const unsubscribe = options.subscribe((mesh) => lookAfter(mesh, QUIET_MS));
+  const unsubscribe = options.subscribe(lookSoon);
   while (!signal.aborted) {
     try {
       for await (const batch of store.watch({ types: ['CaRotation', 'Mesh', 'DataplaneInsight'], signal }))

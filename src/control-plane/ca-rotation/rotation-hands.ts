@@ -65,6 +65,11 @@ export function createRotationHands(options: RotationHandsOptions): RotationHand
 
   function problemOf(mesh: string, backend: string): RotationProblem | undefined {
     const state = identity.backends(mesh).find(({ name }) => name === backend);
+    const ends = state?.roots.filter(({ current }) => current).map(({ notAfter }) => notAfter) ?? [];
+    if (ends.length > 0 && Math.max(...ends) <= options.clock.now()) {
+      const at = new Date(Math.max(...ends)).toISOString();
+      return { reason: 'CaExpired', message: `the CA of backend "${backend}" expired at ${at}; give it another one` };
+    }
     if (state?.state !== 'Failing') return undefined;
     const { reason, message, fix } = state;
     return { reason, message, ...(fix === undefined ? {} : { fix }) };
