@@ -135,6 +135,22 @@ describe('createLauncherKeys', () => {
     expect([holder, deliver]).toEqual([undefined, undefined]);
   });
 
+  it('gives no leaf to a launcher without its key, and knows which keys it has', async () => {
+    session = xdsStream();
+    const { sent } = await connect();
+    const leafOf = (keyId: string) => ({ keyId, serial: '0a', chainPem: '', anchorPem: '' }) as HeldLeaf;
+    deliver!(leafOf(KEY));
+    expect(sent).toEqual([]);
+    expect(holder!.holds(KEY)).toBe(false);
+    const [first, second, third] = ['b', 'c', 'd'].map((letter) => letter.repeat(64)) as [string, string, string];
+    holder!.made(first);
+    deliver!(leafOf(first));
+    expect(sent).toHaveLength(1);
+    holder!.made(second);
+    holder!.made(third);
+    expect([first, second, third].map((key) => holder!.holds(key))).toEqual([true, false, true]);
+  });
+
   it('asks for a CSR and gives the answer to whom it belongs', async () => {
     session = xdsStream();
     const { sent, handler } = await connect();

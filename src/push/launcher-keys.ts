@@ -71,9 +71,12 @@ export function createLauncherKeys(options: LauncherKeysOptions): LauncherKeys {
     return session;
   }
 
-  function attach(session: ProxySession, { stream }: Connected): void {
+  function attach(session: ProxySession, { stream, holder }: Connected): void {
     session.setLauncher((leaf) => {
       const { keyId: key = '', serial, chainPem, anchorPem = '' } = leaf;
+      // Its key was lost: the next leaf is under way.
+      if (!holder.holds(key)) return;
+      holder.delivered(key);
       stream.send({ type: 'leaf', key, serial, chainPem, anchorPem });
     });
   }
@@ -132,14 +135,19 @@ export function createLauncherKeys(options: LauncherKeysOptions): LauncherKeys {
 }
 
 interface Holder extends KeyHolder {
-  /** All keys that the launcher has. */
+  /** All keys that the launcher has as it comes. */
   has(keyIds: readonly string[]): void;
+  /** It was given the leaf of this key. */
+  delivered(keyId: string): void;
   answered(message: LauncherMessage): void;
   left(): void;
 }
 
 function createHolder(stream: KeyStream, clock: Clock): Holder {
-  let keys = new Set<string>();
+  let brought = new Set<string>();
+  /** A launcher keeps the key of its leaf and the last one it made. */
+  let ofLeaf = '';
+  let lastMade = '';
   let asked = 0;
   const open = new Map<number, { resolve: (signed: SignedRequest) => void; reject: (error: ProxyKeyError) => void }>();
   const away = () => new ProxyKeyError('away', 'its launcher left before it made a certificate request');
@@ -177,11 +185,16 @@ function createHolder(stream: KeyStream, clock: Clock): Holder {
   }
 
   return {
-    holds: (keyId) => keys.has(keyId),
-    made: (keyId) => void keys.add(keyId),
+    holds: (keyId) => keyId === ofLeaf || keyId === lastMade || brought.has(keyId),
+    made(keyId) {
+      lastMade = keyId;
+    },
+    delivered(keyId) {
+      ofLeaf = keyId;
+    },
     request,
     has(keyIds) {
-      keys = new Set(keyIds);
+      brought = new Set(keyIds);
     },
     answered(message) {
       if (message.type === 'request') answer(message.id, message.publicKey, message.signature);
