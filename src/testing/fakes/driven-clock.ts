@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks';
 import type { Clock } from '../../lib/clock.ts';
 
 /** A clock that moves only when told to; timers run in the order of their time, each with the time it was set for. */
@@ -13,17 +14,34 @@ export interface DrivenClock extends Clock {
   readonly timers: number;
 }
 
-/** `busy`: real work (cryptography, loading) is under way that time must wait for. */
+/** Keys, signatures and hashes that other threads of this process are making. Resource types: Node's `src/async_wrap.h`. */
+const jobs = new Map<number, { ondone?: unknown }>();
+const counted = createHook({
+  init(id, type, _trigger, job) {
+    if (/^(KEYPAIRGEN|KEYGEN|SIGN|HASH|CIPHER|DERIVEBITS|PBKDF2)\w*REQUEST$/.test(type)) jobs.set(id, job);
+  },
+  after: (id) => void jobs.delete(id),
+});
+
+function makesKeysOrSignatures(): boolean {
+  // A job that was done at once, for a caller who waited, calls nobody.
+  for (const [id, job] of jobs) if (typeof job.ondone !== 'function') jobs.delete(id);
+  return jobs.size > 0;
+}
+
+/** Time waits for cryptography, and for what `busy` says is under way besides. */
 export function createDrivenClock(start = 1_700_000_000_000, busy: () => boolean = () => false): DrivenClock {
+  counted.enable();
   let elapsed = 0;
   let offset = start;
   let slept = 0;
   const timers = new Set<{ at: number; run: () => void }>();
+  const isBusy = () => makesKeysOrSignatures() || busy();
   const settle = async () => {
     do {
       for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-      if (busy()) await new Promise((resolve) => setTimeout(resolve, 1));
-    } while (busy());
+      if (isBusy()) await new Promise((resolve) => setTimeout(resolve, 1));
+    } while (isBusy());
   };
   return {
     now: () => offset + elapsed,
