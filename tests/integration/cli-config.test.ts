@@ -305,7 +305,9 @@ describe('completion', () => {
     expect(await complete('get', 'mesh', '')).toEqual(['default']);
     expect(await complete('inspect', 'dataplane')).toEqual(['dataplanes', 'dataplane']);
     await cli.api.seed('Dataplane', 'web-1', { networking: { address: '10.0.0.1' } }, { mesh: 'default' });
-    expect(await complete('certs', '')).toEqual(['list', 'show', 'verify', 'renew', 'history']);
+    expect(await complete('certs', '')).toEqual(
+      expect.arrayContaining(['list', 'show', 'verify', 'renew', 'history', 'distrust']),
+    );
     expect(await complete('certs', 'show', 'w')).toEqual(['web-1']);
     expect(await complete('certs', 'list', '')).toEqual(['']);
   });
