@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { readNode } from '../x509/certificate.ts';
-import { parseCertificates, pathUpward } from '../x509/chain.ts';
+import { formatCertificates, parseCertificates, pathUpward } from '../x509/chain.ts';
 import type { Chain } from './backend.ts';
 
 /** A leaf ends so long before its CA: the time until it is signed counts too. */
@@ -17,6 +17,8 @@ export interface LifeLimit {
 export function createLifeLimit(now: () => number): LifeLimit {
   /** Epoch ms: when the first of those ends that signed the last answer. */
   let signersEnd: number | undefined;
+  /** Of the last answer: most come with the same signers, and to follow signatures costs more than to read the leaf. */
+  let last: { readonly issuer: string; readonly above: string; readonly end: number | undefined } | undefined;
   return {
     limit(lifetimeMs) {
       const remaining = (signersEnd ?? Number.POSITIVE_INFINITY) - now();
@@ -26,18 +28,23 @@ export function createLifeLimit(now: () => number): LifeLimit {
     },
     learn(chain, anchorsPem) {
       const known = signersEnd;
-      const { leaf, signers } = endsOf(chain.pem, chain.anchorsPem ?? anchorsPem);
-      if (signers !== undefined) signersEnd = signers;
-      return signers !== undefined && signers !== known && leaf > signers && signers > now();
+      const certificates = parseCertificates(chain.pem);
+      const leaf = readNode(certificates[0]!);
+      const sent = formatCertificates(certificates.slice(1));
+      const above = sent + (chain.anchorsPem ?? anchorsPem ?? '');
+      // Without an intermediate, anchors of one name cannot be told apart so cheaply.
+      const isSame = sent !== '' && last?.above === above && last.issuer === leaf.issuer;
+      const end = isSame ? last!.end : endOfSigners(leaf, above);
+      last = { issuer: leaf.issuer, above, end };
+      if (end !== undefined) signersEnd = end;
+      return end !== undefined && end !== known && leaf.validToDate.getTime() > end && end > now();
     },
   };
 }
 
-/** Epoch ms: the end of the leaf, and the first end of those that signed it, as far as they can be found. */
-function endsOf(pem: string, anchorsPem: string | undefined): { leaf: number; signers: number | undefined } {
-  const [leaf, ...chain] = parseCertificates(pem).map(readNode);
-  const anchors = anchorsPem === undefined ? [] : parseCertificates(anchorsPem).map(readNode);
-  const signers = pathUpward(leaf!, [...chain, ...anchors]).slice(1);
-  const end = (node: X509Certificate) => node.validToDate.getTime();
-  return { leaf: end(leaf!), signers: signers.length === 0 ? undefined : Math.min(...signers.map(end)) };
+/** Epoch ms: the first end of those that signed `leaf`, as far as they can be found; `above`: what is known of them, PEM. */
+function endOfSigners(leaf: X509Certificate, above: string): number | undefined {
+  if (above === '') return undefined;
+  const signers = pathUpward(leaf, parseCertificates(above).map(readNode)).slice(1);
+  return signers.length === 0 ? undefined : Math.min(...signers.map((node) => node.validToDate.getTime()));
 }

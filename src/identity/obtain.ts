@@ -1,8 +1,10 @@
 import { CaError, type Chain, type PendingRequest, type SigningRequest } from '../ca/backend.ts';
 import { keyOf } from '../ca/own-leaf.ts';
 import type { Clock } from '../lib/clock.ts';
+import { parseCertificates } from '../x509/chain.ts';
 import { type CsrNames, createCsr } from '../x509/csr.ts';
 import { generateEcKey, generateRsaKey, type KeyPair, parsePrivateKey, toPkcs8Pem } from '../x509/key.ts';
+import { toPem } from '../x509/pem.ts';
 import { createTrustStore, type TrustStore, verifyLeaf } from '../x509/verify.ts';
 import type { IssueReason } from './decide.ts';
 import { formerLeaves } from './history.ts';
@@ -139,9 +141,9 @@ async function trustOf(chain: Chain, backend: OpenBackend): Promise<TrustStore> 
   const known = backend.trust!;
   if (chain.anchorsPem === undefined) return known;
   try {
-    const named = await createTrustStore(chain.anchorsPem);
-    const same = named.anchors.every(({ pem }) => known.anchors.some((anchor) => anchor.pem === pem));
-    return same ? known : named;
+    const named = parseCertificates(chain.anchorsPem).map((der) => toPem('CERTIFICATE', der));
+    const isKnown = named.every((pem) => known.anchors.some((anchor) => anchor.pem === pem));
+    return isKnown ? known : await createTrustStore(chain.anchorsPem);
   } catch (cause) {
     throw new CaError('invalid-answer', 'the CA certificate that came with the answer cannot be read', { cause });
   }

@@ -25,7 +25,9 @@ export function createTrustCache(): TrustCache {
           if (anchorsOf.size > 100) anchorsOf.clear();
           anchorsOf.set(bundlePem, anchors);
         }
-        verdict = reachesAnchor(leaf.chainPem, anchors);
+        // What its issuance has found out: the same bytes are the same anchor.
+        const isItsAnchor = leaf.anchorPem !== undefined && bundlePem.includes(leaf.anchorPem);
+        verdict = isItsAnchor || reachesAnchor(leaf.chainPem, anchors);
         if (ofLeaf.size > 8) ofLeaf.clear();
         ofLeaf.set(bundlePem, verdict);
       }

@@ -23,12 +23,17 @@ const ROLE = { require_cn: false, key_type: 'any', client_flag: true, server_fla
 
 let made = 0;
 
-/** `caTtl`: life of its CA. */
+/** `caTtl`: life of its CA; `caKey`: its key, `rsa` as an engine makes it when nothing is said. */
 export async function createTestPki(
   bao: OpenBao,
-  options: { readonly caTtl?: string; readonly mesh?: string; readonly role?: object } = {},
+  options: {
+    readonly caTtl?: string;
+    readonly caKey?: 'ec' | 'rsa';
+    readonly mesh?: string;
+    readonly role?: object;
+  } = {},
 ): Promise<TestPki> {
-  const { caTtl = '8760h', mesh = 'default' } = options;
+  const { caTtl = '8760h', caKey = 'ec', mesh = 'default' } = options;
   made += 1;
   const mount = `pki-${made}`;
   const role = 'dataplane-proxies';
@@ -41,12 +46,12 @@ export async function createTestPki(
     await bao.write(`sys/mounts/${rootMount}`, { type: 'pki', config });
     const root = await bao.write(`${rootMount}/root/generate/internal`, {
       common_name: `root ${made}`,
-      key_type: 'ec',
+      key_type: caKey,
       ttl: '87600h',
     });
     const { csr } = await bao.write(`${mount}/intermediate/generate/internal`, {
       common_name: `mesh ${mesh} ${made}`,
-      key_type: 'ec',
+      key_type: caKey,
       uri_sans: `spiffe://${mesh}`,
     });
     const signed = await bao.write(`${rootMount}/root/sign-intermediate`, { csr, format: 'pem_bundle', ttl: caTtl });

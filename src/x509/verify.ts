@@ -10,6 +10,7 @@ import {
 import { formatCertificates, issued, parseCertificates } from './chain.ts';
 import { X509Error } from './error.ts';
 import { type KeyPair, unsupported } from './key.ts';
+import { createKnownCas, type KnownCas } from './known-cas.ts';
 import { createLeafTemplate, type LeafTemplate } from './leaf.ts';
 import { toPem } from './pem.ts';
 import { spiffeIdProblem } from './spiffe-id.ts';
@@ -39,6 +40,7 @@ export type RefusalCode =
 /** The anchors of one CA, read once. */
 export interface TrustStore {
   readonly anchors: readonly Anchor[];
+  readonly known: KnownCas;
 }
 
 interface Anchor {
@@ -61,7 +63,7 @@ export async function createTrustStore(pem: string): Promise<TrustStore> {
       template: unsupported(key) ? undefined : createLeafTemplate({ subject, keyId, key }),
     });
   }
-  return { anchors };
+  return { anchors, known: createKnownCas() };
 }
 
 /** What an answer of a CA must be. */
@@ -127,14 +129,14 @@ const READ_ERRORS: Readonly<Record<string, RefusalCode>> = { 'too-large': 'too-l
 async function check(chainPem: string, expected: LeafExpectation): Promise<VerifiedLeaf> {
   const chain = parseCertificates(chainPem, CHAIN_LIMITS).map(readNode);
   const leaf = chain[0]!;
-  checkOrder(chain);
+  checkOrder(chain, expected.trust.known);
   if (!leaf.publicKey.equals(createPublicKey({ key: expected.keys.publicKey, format: 'der', type: 'spki' }))) {
     throw new Refusal('key-mismatch', 'the certificate is for another key than the one asked for');
   }
   checkDates(leaf, expected.now);
   const path = findPath(chain, expected.trust);
   const issuerText = (await checkContent(leaf, path, expected)) ?? path.anchor.facts.subjectText;
-  await checkIssuers(leaf, path, expected.now);
+  await checkIssuers(leaf, path, expected);
   const sent = chain.filter((certificate) => !issued(certificate, certificate));
   return {
     chainPem: formatCertificates(sent.map(({ raw }) => raw)),
@@ -146,12 +148,12 @@ async function check(chainPem: string, expected: LeafExpectation): Promise<Verif
   };
 }
 
-function checkOrder(chain: readonly X509Certificate[]): void {
+function checkOrder(chain: readonly X509Certificate[], known: KnownCas): void {
   const seen = new Set(chain.map(({ fingerprint256 }) => fingerprint256));
   if (seen.size !== chain.length) throw new Refusal('duplicate', 'a certificate is in the chain twice');
   for (const [index, certificate] of chain.entries()) {
     const next = chain[index + 1];
-    if (next && !issued(next, certificate)) {
+    if (next && !known.issued(next, certificate)) {
       throw new Refusal('wrong-order', `certificate ${index + 2} of the chain did not sign the one before it`);
     }
   }
@@ -177,7 +179,7 @@ interface Path {
 
 function findPath(chain: readonly X509Certificate[], trust: TrustStore): Path {
   for (const [index, certificate] of chain.entries()) {
-    const anchor = trust.anchors.find(({ facts }) => issued(facts.node, certificate));
+    const anchor = trust.anchors.find(({ facts }) => trust.known.issued(facts.node, certificate));
     if (anchor) return { intermediates: chain.slice(1, index + 1), anchor };
   }
   throw new Refusal('untrusted', 'the chain does not end in a trust anchor of this backend');
@@ -249,8 +251,8 @@ function checkForm(facts: CertificateFacts): void {
 const STRONG_HASHES = new Set(['SHA-256', 'SHA-384', 'SHA-512']);
 
 /** Checks every CA of the path: intermediates as strictly as the leaf, the anchor except for its own signature. */
-async function checkIssuers(leaf: X509Certificate, path: Path, now: number): Promise<void> {
-  const intermediates = await Promise.all(path.intermediates.map(({ raw }) => inspectCertificate(raw)));
+async function checkIssuers(leaf: X509Certificate, path: Path, { trust, now }: LeafExpectation): Promise<void> {
+  const intermediates = await Promise.all(path.intermediates.map((node) => trust.known.inspect(node)));
   for (const facts of intermediates) checkForm(facts);
   for (const [below, facts] of [...intermediates, path.anchor.facts].entries()) {
     const { node } = facts;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createTestCa, createTestLeaf } from '../../testing/certificates.ts';
 import { CaError } from '../backend.ts';
-import { chainOf, issueBody, signBody } from './answer.ts';
+import { createAnswerReader, issueBody, signBody } from './answer.ts';
 
 const SUBJECT = { mesh: 'm', backend: 'b', address: 'https://v', namespace: '', pki: 'pki', role: 'r' };
 const ORDER = { uriSans: ['spiffe://m/web', 'kuma://a/b'], commonName: undefined, lifetimeMs: 90_500 };
@@ -31,10 +31,11 @@ describe("Vault's answer", async () => {
   const leaf = await createTestLeaf(intermediate);
   const request = { publicKey: leaf.keys.publicKey };
   const pem = (one: { pem: string }) => one.pem.trim();
+  const chainOf = createAnswerReader(SUBJECT);
 
   it('is put in order: leaf, intermediates; the root is what to trust', () => {
     const data = { certificate: pem(leaf), issuing_ca: pem(intermediate), ca_chain: [pem(intermediate), pem(root)] };
-    expect(chainOf(SUBJECT, data, request)).toEqual({ pem: leaf.pem + intermediate.pem, anchorsPem: root.pem });
+    expect(chainOf(data, request)).toEqual({ pem: leaf.pem + intermediate.pem, anchorsPem: root.pem });
   });
 
   it('may have the leaf in its chain, parts of it twice, and any order', () => {
@@ -43,19 +44,19 @@ describe("Vault's answer", async () => {
       issuing_ca: pem(intermediate),
       ca_chain: [pem(root), pem(leaf), pem(intermediate), pem(root)],
     };
-    expect(chainOf(SUBJECT, data, request)).toEqual({ pem: leaf.pem + intermediate.pem, anchorsPem: root.pem });
+    expect(chainOf(data, request)).toEqual({ pem: leaf.pem + intermediate.pem, anchorsPem: root.pem });
   });
 
   it('of a mount that does not know its root says to trust the highest CA it knows', () => {
     const data = { certificate: pem(leaf), issuing_ca: pem(intermediate) };
-    expect(chainOf(SUBJECT, data, request)).toEqual({ pem: leaf.pem + intermediate.pem, anchorsPem: intermediate.pem });
-    expect(chainOf(SUBJECT, { ...data, ca_chain: null }, request).anchorsPem).toBe(intermediate.pem);
+    expect(chainOf(data, request)).toEqual({ pem: leaf.pem + intermediate.pem, anchorsPem: intermediate.pem });
+    expect(chainOf({ ...data, ca_chain: null }, request).anchorsPem).toBe(intermediate.pem);
   });
 
   it('brings its key when Vault made it', () => {
     const data = { certificate: pem(leaf), issuing_ca: pem(intermediate), private_key: leaf.keyPem };
-    expect(chainOf(SUBJECT, data, undefined).privateKeyPem).toBe(leaf.keyPem);
-    expect(() => chainOf(SUBJECT, { ...data, private_key: '' }, undefined)).toThrowError(/no PRIVATE KEY block/);
+    expect(chainOf(data, undefined).privateKeyPem).toBe(leaf.keyPem);
+    expect(() => chainOf({ ...data, private_key: '' }, undefined)).toThrowError(/no PRIVATE KEY block/);
   });
 
   it.each([
@@ -65,7 +66,7 @@ describe("Vault's answer", async () => {
     ['text', { certificate: 'x', issuing_ca: 'y' }],
     ['numbers', { certificate: 1, issuing_ca: 2, ca_chain: 3 }],
   ])('with %s is refused', (_name, data) => {
-    expect(() => chainOf(SUBJECT, data, request)).toThrowError(CaError);
+    expect(() => chainOf(data, request)).toThrowError(CaError);
   });
 
   it('whatever it is, ends in a chain or a CaError without any of the content', () => {
@@ -78,7 +79,7 @@ describe("Vault's answer", async () => {
     fc.assert(
       fc.property(data, fc.boolean(), (given, own) => {
         try {
-          chainOf(SUBJECT, given, own ? request : undefined);
+          chainOf(given, own ? request : undefined);
         } catch (error) {
           expect(error).toBeInstanceOf(CaError);
           expect(String(error)).not.toContain('canary-4711');

@@ -1,7 +1,7 @@
 import type { CaError, Chain, SigningRequest } from '../backend.ts';
 import { renderNames } from '../leaf-names.ts';
 import { createLifeLimit } from '../life-limit.ts';
-import { chainOf, issueBody, type LeafOrder, signBody } from './answer.ts';
+import { createAnswerReader, issueBody, type LeafOrder, signBody } from './answer.ts';
 import type { VaultConf } from './conf.ts';
 import type { VaultConnection } from './connect.ts';
 import { forbidden, keyIsElsewhere, type Subject, VaultRefusal } from './problem.ts';
@@ -34,6 +34,7 @@ export function createVaultIssuer(options: {
 }): VaultIssuer {
   const { subject, conf, needs, now } = options;
   const life = createLifeLimit(now);
+  const readAnswer = createAnswerReader(subject);
   let mode: Mode = 'sign';
   let issueUntil = 0;
   /** What the policies allow is asked once for all that are refused at the same time. */
@@ -58,7 +59,7 @@ export function createVaultIssuer(options: {
       const call = { method: 'POST', path: `${subject.pki}/${how}/${subject.role}`, body, token, signal } as const;
       const { data } = await client.call(call);
       if (how !== mode) use(how);
-      return chainOf(subject, data, how === 'issue' ? undefined : request);
+      return readAnswer(data, how === 'issue' ? undefined : request);
     };
     const first: Mode = mode === 'issue' && now() < issueUntil ? 'issue' : 'sign';
     const token = await session.token(signal);

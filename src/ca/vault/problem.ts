@@ -153,7 +153,7 @@ export function forbidden(subject: Subject, cause: unknown): CaError {
 }
 
 /** The policy for the token. */
-export function signPolicy({ pki, role }: Subject): string {
+function signPolicy({ pki, role }: Subject): string {
   return `path "${pki}/sign/${role}" {\n  capabilities = ["create", "update"]\n}\n`;
 }
 
