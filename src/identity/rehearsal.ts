@@ -182,9 +182,9 @@ async function checkProbe(
     now,
   });
   if (!verdict.ok) throw new CaError('invalid-answer', `it is refused (${verdict.code}): ${verdict.message}`);
-  return [keys, leafText(verdict.leaf, now)];
+  return [keys, leafText(verdict.leaf)];
 }
 
-function leafText({ serial, issuer, notAfter }: VerifiedLeaf, now: number): string {
-  return `serial ${serial}, issued by ${issuer || 'a CA without a name'}, valid for ${Math.round((notAfter - now) / 60_000)} min`;
+function leafText({ serial, issuer, notAfter }: VerifiedLeaf): string {
+  return `serial ${serial}, issued by ${issuer || 'a CA without a name'}, valid until ${new Date(notAfter).toISOString()}`;
 }
