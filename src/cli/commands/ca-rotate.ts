@@ -6,7 +6,7 @@ import { flagOption, type Invocation, meshOf, textOption } from '../command.ts';
 import { openClient } from '../contexts.ts';
 import { CliError, usageError } from '../errors.ts';
 import { formatOf, printText } from '../output/print.ts';
-import { rotationLine, rotationText } from '../output/rotation.ts';
+import { rotationLine, rotationText, wrapText } from '../output/rotation.ts';
 import { tableText } from '../output/table.ts';
 
 const LOOK_EVERY_MS = 1000;
@@ -117,13 +117,14 @@ function progressOf({ io, options }: Invocation): (rotation: Json) => void {
       last = line;
     };
   }
+  const columns = () => process.stdout.columns ?? 120;
   const screen = createDemoScreen({
     isTTY: true,
-    columns: () => process.stdout.columns ?? 120,
+    columns,
     write: io.stdout,
     table: tableText,
   });
-  return (rotation) => screen.draw(rotationText(rotation, io.now()));
+  return (rotation) => screen.draw(wrapText(rotationText(rotation, io.now()), columns() - 1));
 }
 
 function interrupted(mesh: string): CliError {

@@ -49,3 +49,9 @@ function reasonText(rotation: Json): string {
   const names = proxies.length === 0 ? '' : ` (${proxies.join(', ')})`;
   return `\n${message}${names}\n${fix === '' ? '' : `\n${fix.trimEnd()}\n`}`;
 }
+
+/** Lines that are longer than `width` characters, broken between words; the screen cuts what is too long. */
+export function wrapText(text: string, width: number): string {
+  const pattern = new RegExp(`(?![^\\n]{1,${width}}$)([^\\n]{1,${width}})[ ]`, 'gm');
+  return text.replaceAll(pattern, '$1\n');
+}
