@@ -17,7 +17,7 @@ export interface RenewalPlan {
 type PlannedLeaf = Pick<HeldLeaf, 'issuedAt' | 'renewAt' | 'notAfter' | 'askedMs'>;
 
 /** A life is looked at in about so many slots. */
-const SLOTS = 64;
+const SLOTS = 256;
 /** The middle of the usual window: leaves of this life, renewed evenly, make the mean load of a slot. */
 const USUAL_SHARE = 0.75;
 const EARLIEST_SHARE = 0.2;

@@ -4,8 +4,8 @@ export interface TokenBucket {
   readonly at: number;
 }
 
-/** More than this share of a second's tokens is never saved up, so that no second sees much more than the rate; but always one. */
-const BURST_SECONDS = 0.1;
+/** More than this share of a second's tokens is never saved up, so that an issuer that counts strictly sees no burst after our event loop was busy; but always one. */
+const BURST_SECONDS = 0.04;
 
 /** What is this near to a whole token is one: sums of fractions are not exact. */
 const EPSILON = 1e-6;
