@@ -172,7 +172,9 @@ describe('issuing', () => {
     await clock.advance(1000);
     expect(signings.length).toBe(5);
     await clock.advance(10 * 45_000 + 5000);
-    expect(signings.length).toBe(5 * 11);
+    // Leaves that were issued together are renewed apart, so some are a little ahead.
+    expect(signings.length).toBeGreaterThanOrEqual(5 * 10);
+    expect(signings.length).toBeLessThanOrEqual(5 * 12);
     expect(serialOf('p-0')).toBeDefined();
   });
 
