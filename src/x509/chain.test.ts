@@ -9,7 +9,7 @@ describe('bundles', () => {
     const merged = mergeBundles([one.pem + one.keyPem, two.pem, one.pem]);
     expect(merged).toBe(mergeBundles([`text\n${two.pem}`, one.pem]));
     expect(parseCertificates(merged)).toHaveLength(2);
-    expect(merged).not.toContain('KEY');
+    expect(merged).not.toContain('PRIVATE KEY');
     expect(isSubset(one.pem, merged)).toBe(true);
     expect(isSubset(merged, one.pem)).toBe(false);
   });
