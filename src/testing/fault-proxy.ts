@@ -1,7 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer, type Server } from 'node:https';
+import { type IncomingMessage, type ServerResponse, request as sendPlain } from 'node:http';
+import { createServer, type Server, request as sendByTls } from 'node:https';
 import type { Socket } from 'node:net';
-import { createEgress, type EgressAnswer } from '../ca/egress.ts';
+import { pipeline } from 'node:stream';
 import { SERVER_AUTH } from '../x509/certificate.ts';
 import { createTestCa, createTestLeaf } from './certificates.ts';
 
@@ -48,9 +48,6 @@ export async function startFaultProxy(target: string, targetCaPem: string): Prom
   const names = { uriSans: [], dnsSans: ['localhost'], extendedKeyUsage: [SERVER_AUTH] };
   const good = await createTestLeaf(ca, names);
   const old = await createTestLeaf(ca, { ...names, from: -7_200_000, to: -3_600_000 });
-  const client = createEgress({ allowedEndpoints: ['localhost', '127.0.0.1'] }).createClient({
-    tls: { ca: targetCaPem },
-  });
   const sockets = new Set<Socket>();
   const timers = new Set<NodeJS.Timeout>();
   const calls: string[] = [];
@@ -86,6 +83,7 @@ export async function startFaultProxy(target: string, targetCaPem: string): Prom
     if (typeof fault === 'object') {
       const { slowMs } = fault;
       await new Promise<void>((resolve) => timers.add(setTimeout(resolve, slowMs)));
+      if (response.destroyed) return;
     }
     const own = await proxy.answer?.(call);
     if (own === undefined) return forward(call, request, response);
@@ -98,16 +96,27 @@ export async function startFaultProxy(target: string, targetCaPem: string): Prom
     response.end();
   }
 
-  async function forward(call: ProxiedCall, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** Passes bodies on as they come: a watch of Kubernetes has no end. */
+  function forward(call: ProxiedCall, request: IncomingMessage, response: ServerResponse): void {
     const { host = '', connection: _connection, 'content-length': _length, ...headers } = request.headers;
-    const answer: EgressAnswer = await client.send({
-      method: call.method as 'GET' | 'POST' | 'PUT',
-      url: target + call.path,
-      headers: { ...(headers as Record<string, string>), 'x-forwarded-host': host },
-      ...(call.body.length > 0 && { body: call.body }),
-      signal: AbortSignal.timeout(60_000),
+    const { href, protocol } = new URL(call.path, target);
+    const send = protocol === 'https:' ? sendByTls : sendPlain;
+    const upstream = send(href, {
+      method: call.method,
+      headers: { ...headers, 'x-forwarded-host': host },
+      ...(protocol === 'https:' && { ca: targetCaPem }),
+      agent: false,
     });
-    response.writeHead(answer.status, { 'content-type': 'application/json' }).end(answer.body);
+    upstream
+      .on('error', () => response.destroy())
+      .on('response', (answer) => {
+        const { connection: _hop, 'transfer-encoding': _chunked, ...passed } = answer.headers;
+        response.writeHead(answer.statusCode ?? 502, passed);
+        response.flushHeaders();
+        pipeline(answer, response, () => undefined);
+      });
+    response.on('close', () => upstream.destroy());
+    upstream.end(call.body);
   }
 
   function stopListening(): Promise<void> {
@@ -137,7 +146,6 @@ export async function startFaultProxy(target: string, targetCaPem: string): Prom
     async close() {
       for (const timer of timers) clearTimeout(timer);
       if (server.listening) await stopListening();
-      await client.close();
     },
   };
   return proxy;

@@ -198,7 +198,9 @@ function openBackend(
     try {
       outcome = await begin(progress);
     } catch (error) {
-      if (signal.aborted) throw endOf(last, manager.clock.monotonic() - started);
+      // A call that was given up is no request that was not signed: the API server has not answered.
+      const unanswered = error instanceof KubeError && !closing.signal.aborted;
+      if (signal.aborted && !unanswered) throw endOf(last, manager.clock.monotonic() - started);
       if (error instanceof KubeError) throw callProblem(subject, error, 'create CertificateRequests', 'create');
       throw error;
     }

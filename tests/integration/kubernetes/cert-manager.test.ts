@@ -7,19 +7,12 @@ import type { KubeClient } from '../../../src/k8s/api/client.ts';
 import { connectKubernetes } from '../../../src/k8s/api/connect.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { describeCaBackend } from '../../../src/testing/ca-contract.ts';
-import { createTestCa } from '../../../src/testing/certificates.ts';
 import {
   approval,
   denied,
   type FakeIssuer,
   type FakeStatus,
-  failed,
-  garbage,
-  type IssuerBehaviour,
-  invalid,
-  issued,
   startFakeIssuer,
-  wellBehaved,
 } from '../../../src/testing/fakes/certificate-issuer.ts';
 import { missingCluster } from '../../cluster/binaries.ts';
 import { type Cluster, startCluster } from '../../cluster/cluster.ts';
@@ -39,17 +32,6 @@ if (missing !== undefined && process.env['CI'] === 'true') throw new Error(missi
 const PAGE = { issuerRef: { name: 'my-ca-issuer', kind: 'Issuer', group: 'cert-manager.io' } };
 const EXTERNAL = { issuerRef: { name: 'any', kind: 'FakeIssuer', group: 'fake.example' } };
 const eventually = <T>(check: () => T, timeout = 10_000) => vi.waitFor(check, { timeout, interval: 50 });
-const FAKE_ISSUERS = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'fakeissuers.fake.example' },
-  spec: {
-    group: 'fake.example',
-    scope: 'Namespaced',
-    names: { plural: 'fakeissuers', singular: 'fakeissuer', kind: 'FakeIssuer' },
-    versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } }],
-  },
-};
 /** Somebody who approves, and approver-policy's definition as far as it is pasted. Source: approver-policy v0.24 `CertificateRequestPolicy`. */
 const strings = { type: 'array', items: { type: 'string' } };
 const POLICY_SCHEMA = {
@@ -308,7 +290,7 @@ describe.skipIf(missing !== undefined)(`certmanager${missing === undefined ? '' 
     await killed.close();
   }, 90_000);
 
-  it('keeps the leaf while cert-manager is down, says what it waits for, and heals by itself', async () => {
+  it('F7 certmanager: keeps the leaf while cert-manager is down, says what it waits for, and heals by itself', async () => {
     await using world = await open();
     world.identity.setMesh('default', mtlsOf(PAGE));
     world.want('web-1');
@@ -339,124 +321,6 @@ describe.skipIf(missing !== undefined)(`certmanager${missing === undefined ? '' 
     await eventually(() => expect(stateOf(world)).toMatchObject({ state: 'Ready' }));
   }, 120_000);
 
-  describe('an external issuer', () => {
-    let admin: KubeClient;
-    let issuer: FakeIssuer;
-    /** What the issuer of a name does; `well-behaved` without an entry. */
-    const behaviours = new Map<string, IssuerBehaviour>();
-    beforeAll(async () => {
-      admin = await connectKubernetes({ env: { KUBECONFIG: cluster.kubeconfig } });
-      // cert-manager's webhook lets nobody approve for a signer whose kind does not exist.
-      await cluster.applyYaml(JSON.stringify(FAKE_ISSUERS));
-      await cluster.kubectl('wait', '--for=condition=Established', 'crd/fakeissuers.fake.example');
-      issuer = await startFakeIssuer({
-        client: admin,
-        namespace: NAMESPACE,
-        group: 'fake.example',
-        behaviour: (request, sign, ca) =>
-          (behaviours.get(request.spec.issuerRef.name) ?? wellBehaved)(request, sign, ca),
-      });
-    });
-    afterAll(async () => {
-      await issuer?.close();
-      await admin?.close();
-    });
-    const refTo = (name: string) => ({ issuerRef: { name, kind: 'FakeIssuer', group: 'fake.example' } });
-    const trusting = (name: string, more: object = {}) =>
-      mtlsOf({ ...refTo(name), caCert: { inlineString: issuer.ca.pem }, ...more });
-
-    it.concurrent('signs like any other', async () => {
-      await using world = await open();
-      world.identity.setMesh('default', mtlsOf(refTo('any')));
-      world.want('web-1');
-      await eventually(() => expect(leafOf(world), issuer.refusals.join()).toBeDefined());
-    });
-
-    it.concurrent.each(garbage.map(([name, behaviour, usable], index) => ({ name, behaviour, usable, index })))(
-      'that answers with $name takes no good leaf away',
-      async ({ behaviour, usable, index }) => {
-        const name = `garbage-${index}`;
-        await using world = await open();
-        world.identity.setMesh('default', trusting(name));
-        world.want('web-1');
-        await eventually(() => expect(leafOf(world)).toBeDefined(), 20_000);
-        const { serial } = leafOf(world)!;
-        behaviours.set(name, behaviour);
-        world.want('web-1', OTHER_NAMES);
-        if (usable) await eventually(() => expect(leafOf(world)?.serial).not.toBe(serial), 20_000);
-        else {
-          await eventually(() => expect(failureOf(world)).toMatchObject({ attempts: 1 }), 20_000);
-          expect(leafOf(world)?.serial).toBe(serial);
-          expect(stateOf(world)).toMatchObject({ state: 'Failing', reason: 'InvalidAnswer' });
-        }
-      },
-    );
-
-    it.concurrent.each([
-      ['invalid', invalid, 'RequestInvalid', 7999],
-      ['failed', failed, 'RequestFailed', 3000],
-    ] as const)(
-      'that calls requests %s is told at once, and asked again in its own time',
-      async (name, status, reason, pause) => {
-        behaviours.set(name, async () => [status()]);
-        await using world = await open();
-        world.identity.setMesh('default', trusting(name));
-        world.want('web-1');
-        await eventually(() => expect(stateOf(world)).toMatchObject({ state: 'Failing', reason }), 5000);
-        const { at, nextAttemptAt } = failureOf(world)!;
-        expect(nextAttemptAt - at).toBeGreaterThan(pause);
-        // A change of the Mesh ends the pause.
-        behaviours.delete(name);
-        world.identity.setMesh('default', trusting(name, { dnsNames: ['web'] }));
-        await eventually(() => expect(leafOf(world)).toBeDefined());
-      },
-    );
-
-    it.concurrent('that changes an answer after it was Ready is taken at its first word', async () => {
-      let first = '';
-      behaviours.set('fickle', async (_request, sign, ca) => {
-        const [one, another] = [await sign(), await sign()];
-        first = one.pem;
-        return [issued(one.pem, ca.pem), issued(another.pem, ca.pem), failed()];
-      });
-      await using world = await open();
-      world.identity.setMesh('default', trusting('fickle'));
-      world.want('web-1');
-      await eventually(() => expect(leafOf(world)).toBeDefined());
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-      expect(leafOf(world)?.chainPem).toContain(first.trim());
-      expect(world.events.filter(({ kind }) => kind === 'leaf' || kind === 'failure')).toHaveLength(1);
-      expect(world.client.calls.get('create certificaterequests')).toBe(1);
-    });
-
-    it.concurrent('whose requests are deleted is asked again soon, one at a time', async () => {
-      behaviours.set('deleted', async (request) => {
-        await cluster.kubectl('delete', 'certificaterequest', request.metadata.name, '-n', NAMESPACE);
-        return [];
-      });
-      await using world = await open();
-      world.identity.setMesh('default', trusting('deleted'));
-      world.want('web-1');
-      await eventually(() => expect(failureOf(world)?.message).toMatch(/somebody deleted/));
-      behaviours.delete('deleted');
-      await eventually(() => expect(leafOf(world)).toBeDefined(), 10_000);
-      expect(world.client.calls.get('create certificaterequests')).toBe(2);
-    }, 20_000);
-
-    it.concurrent('that names another CA with every answer is not followed for ever', async () => {
-      behaviours.set('many-cas', async (request, sign) => {
-        const ca = await createTestCa();
-        return wellBehaved(request, (change) => sign(change, ca), ca);
-      });
-      await using world = await open();
-      world.identity.setMesh('default', mtlsOf(refTo('many-cas')));
-      const proxies = Array.from({ length: 12 }, (_, index) => `web-${index}`);
-      for (const proxy of proxies) world.want(proxy);
-      await eventually(() => expect(world.events.some((event) => event.kind === 'failure')).toBe(true), 20_000);
-      expect(world.identity.bundle('default')!.pem.match(/BEGIN/g)!.length).toBeLessThanOrEqual(9);
-    }, 30_000);
-  });
-
   describe('whose own approver is off', () => {
     let denier: KubeClient;
     let approver: FakeIssuer;
@@ -483,7 +347,7 @@ describe.skipIf(missing !== undefined)(`certmanager${missing === undefined ? '' 
     /** Applies what a problem says to paste, on trial. */
     const applies = (fix = '') => cluster.applyYaml(fix, '--dry-run=server', '--validate=strict');
 
-    it.concurrent('says what an approver needs, as manifests that can be applied', async () => {
+    it.concurrent('F7 certmanager: never approved: says what an approver needs, as manifests that can be applied', async () => {
       await using world = await open();
       world.identity.setMesh('silent', mtlsOf(PAGE));
       world.identity.setMesh('silent-external', mtlsOf(EXTERNAL));
@@ -498,7 +362,7 @@ describe.skipIf(missing !== undefined)(`certmanager${missing === undefined ? '' 
       );
     }, 40_000);
 
-    it.concurrent('and that denies is asked by one proxy for all until it says yes; another mesh goes on', async () => {
+    it.concurrent('F7 certmanager: denied: the approver is asked by one proxy for all until it says yes; another mesh goes on', async () => {
       const ca = await cluster.kubectl('get', 'secret', 'my-ca-issuer-ca', '-n', NAMESPACE, '-o', 'json');
       const caCert = { inlineString: Buffer.from(JSON.parse(ca).data['tls.crt'], 'base64').toString() };
       words.set('fine', approval);
