@@ -1,6 +1,6 @@
 # Weft. `make demo` runs the main job, `make test` passes the tests; both install what they need inside the project first.
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/node_modules/.bin:$(PATH)
-.PHONY: setup build demo demo-kubernetes cluster images test check bench clean help
+.PHONY: setup build demo demo-kubernetes cluster images test faults check bench clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,11 @@ test: ## everything: checks, unit, integration and end-to-end tests
 	@scripts/setup.sh neighbours
 	@$(MAKE) --no-print-directory check
 	@vitest run
+
+faults: ## the fault matrix as a table, see docs/reliability.md; ROWS="F4 S5" runs these rows only
+	@scripts/setup.sh neighbours
+	@tsc -b
+	@node tests/faults/main.ts $(ROWS)
 
 bench: build ## benchmarks; PEER=/path/to/kuma-cp runs the same load on that program
 	@node tests/bench/main.ts

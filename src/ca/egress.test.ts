@@ -65,7 +65,7 @@ describe('a call of a CA backend', () => {
     expect(String(answer.body)).toBe('hello');
   });
 
-  it('does not follow a redirect', async () => {
+  it('S5 egress: does not follow a redirect', async () => {
     const port = await serve((_request, response) => {
       response.writeHead(307, { location: 'http://169.254.169.254/latest' }).end();
     });
@@ -74,14 +74,14 @@ describe('a call of a CA backend', () => {
   });
 
   it.each(['http://127.0.0.1:1/', 'http://169.254.169.254/', 'file:///etc/passwd', 'unix:/run/docker.sock'])(
-    'is not made to %s unless it is allowed',
+    'S5 egress: is not made to %s unless it is allowed',
     async (url) => {
       const call = client({ allow: [] }).send({ method: 'GET', url, signal: signal() });
       await expect(call).rejects.toMatchObject({ code: 'forbidden', reason: 'EndpointNotAllowed' });
     },
   );
 
-  it('is not made where a name leads to a refused address, and the fix names the setting', async () => {
+  it('S5 egress: is not made where a name leads to a refused address, and the fix names the setting', async () => {
     const lookup = rebinding('169.254.169.254');
     const call = client({ allow: [], lookup }).send({
       method: 'GET',
@@ -95,7 +95,7 @@ describe('a call of a CA backend', () => {
     });
   });
 
-  it('is judged again at the next connection, so a name that leads elsewhere by then does not pass', async () => {
+  it('S5 egress: is judged again at the next connection, so a name that leads elsewhere by then does not pass', async () => {
     let hits = 0;
     const port = await serve((_request, response) => {
       hits += 1;
@@ -109,7 +109,7 @@ describe('a call of a CA backend', () => {
     expect(hits).toBe(1);
   });
 
-  it('refuses an answer of more than 1 MB while it is read', async () => {
+  it('S5 egress: refuses an answer of more than 1 MB while it is read', async () => {
     let ended = false;
     const port = await serve((_request, response) => {
       const piece = Buffer.alloc(256 * 1024, 'x');

@@ -17,7 +17,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('createFileReader', () => {
-  it('refuses everything unless directories are allowed, and says how to allow them', async () => {
+  it('S5 files: refuses everything unless directories are allowed, and says how to allow them', async () => {
     const read = createFileReader({ allowedFileRoots: [] });
     await expect(read(join(folder, 'allowed/inner/ca.pem'))).rejects.toThrowError(/allowedFileRoots/);
   });
@@ -35,12 +35,12 @@ describe('createFileReader', () => {
     ['a missing file', 'allowed/missing.pem', /no such file or directory/],
     ['a directory', 'allowed/inner', /not a regular file/],
     ['a huge file', 'allowed/huge', /larger than/],
-  ])('refuses %s', async (_, name, message) => {
+  ])('S5 files: refuses %s', async (_, name, message) => {
     const read = createFileReader({ allowedFileRoots: [join(folder, 'allowed')] });
     await expect(read(`${folder}/${name}`)).rejects.toThrowError(message);
   });
 
-  it.each(['relative.pem', '/proc/self/environ', '/dev/stdin', '/etc/passwd'])('refuses %s', async (name) => {
+  it.each(['relative.pem', '/proc/self/environ', '/dev/stdin', '/etc/passwd'])('S5 files: refuses %s', async (name) => {
     const read = createFileReader({ allowedFileRoots: [join(folder, 'allowed')] });
     await expect(read(name)).rejects.toThrowError(/outside the directories/);
   });

@@ -54,7 +54,7 @@ it.each([
   ['an hour back', -HOUR],
   ['a year back', -365 * 24 * HOUR],
 ])(
-  'a clock that is set %s, in the middle of a rotation, for good: no leaf expires, and there is no storm',
+  'F10 all: a clock that is set %s, in the middle of a rotation, for good: no leaf expires, and there is no storm',
   async (_what, by) => {
     const { clock, service, issuer, expired } = await createWorld();
     await clock.advance(0.75 * LIFE);
@@ -73,7 +73,7 @@ it.each([
   },
 );
 
-it('a host that slept until all leaves had expired has new ones within a minute', async () => {
+it('F10 all: a host that slept until all leaves had expired has new ones within a minute', async () => {
   const { clock, service, issuer, expired } = await createWorld();
   await clock.advance(HOUR);
   clock.sleep(10 * HOUR);

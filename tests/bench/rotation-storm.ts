@@ -34,18 +34,24 @@ const LATENCY_MS = 50;
 const MINUTE = 60_000;
 const CAPPED = { lifeMs: 10 * MINUTE, lives: 5, perSecond: 25 };
 
+const F11: Storm = { bench: 'F11 restarts', lifeMs: MINUTE, lives: 10, perSecond: 100, restarts: [1.3, 4.8, 7.5] };
 /** P6, dead after the start, when all leaves are young, and in the middle, when leaves of all ages are held; F11 of the reliability list. */
 const STORMS: readonly Storm[] = [
   { bench: 'P6 capped', ...CAPPED },
   { bench: 'P6 dead from 0.1 life', ...CAPPED, outage: { from: 0.1, until: 0.7 } },
   { bench: 'P6 dead from 2.2 lives', ...CAPPED, outage: { from: 2.2, until: 2.8 } },
-  { bench: 'F11 restarts', lifeMs: MINUTE, lives: 10, perSecond: 100, restarts: [1.3, 4.8, 7.5] },
+  F11,
 ];
 
 export async function p6(n: number): Promise<Row[]> {
   const rows: Row[] = [];
   for (const one of STORMS) rows.push(await storm(one, n));
   return rows;
+}
+
+/** F11 alone. */
+export function f11(n: number): Promise<Row> {
+  return storm(F11, n);
 }
 
 async function storm({ bench, lifeMs, lives, perSecond, outage, restarts = [] }: Storm, n: number): Promise<Row> {

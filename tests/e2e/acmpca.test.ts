@@ -19,7 +19,7 @@ describe.skipIf(envoy === undefined)('a mesh with AWS Private CA', () => {
     await fake?.close();
   });
 
-  it('pays one certificate for a proxy though the control plane is killed between asking for it and fetching it', async () => {
+  it('F6 acmpca: pays one certificate for a proxy though the control plane is killed between asking for it and fetching it', async () => {
     const { accessKeyId, secretAccessKey } = FAKE_CREDENTIALS;
     const awsCredentials = {
       accessKey: { inlineString: accessKeyId },

@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 it(
-  'from one CA to the next and back under traffic, 0 failed',
+  'F8 all: from one CA to the next and back under traffic, 0 failed',
   async () => {
     const awsCredentials = {
       accessKey: { inlineString: FAKE_CREDENTIALS.accessKeyId },

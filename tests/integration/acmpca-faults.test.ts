@@ -90,7 +90,7 @@ describe.concurrent('acmpca', () => {
   ];
 
   it.each(F4)(
-    'F4: %s takes no leaf away, is asked little, is seen, and is over for all at once',
+    'F4 acmpca: %s takes no leaf away, is asked little, is seen, and is over for all at once',
     async (_name, fault, reason) => {
       await using at = await open();
       const { fake, proxy, world } = at;
@@ -118,7 +118,7 @@ describe.concurrent('acmpca', () => {
   );
 
   it.each(badAnswers.map((bad) => ({ ...bad })))(
-    'F5: $name takes no good leaf away',
+    'F5 acmpca: $name takes no good leaf away',
     async ({ certificate, usable }) => {
       await using at = await open();
       const { fake, world } = at;
@@ -139,7 +139,7 @@ describe.concurrent('acmpca', () => {
     },
   );
 
-  it('F5: 50 MB are not read', async () => {
+  it('F5 acmpca: 50 MB are not read', async () => {
     await using at = await open();
     const { proxy, world } = at;
     world.want('web-1');
@@ -158,19 +158,19 @@ describe.concurrent('acmpca', () => {
     expect(world.leaf('web-1')?.serial).toBe(serial);
   });
 
-  it('F6: at the quota of AWS each certificate is paid once, and asked for hardly more often', async () => {
+  it('F6 acmpca: at the quota of AWS each certificate is paid once, and asked for hardly more often', async () => {
     await using at = await open();
     const { fake, world } = at;
     fake.quota = { issue: 25, fetch: 75 };
-    const proxies = proxiesOf(100);
+    const proxies = proxiesOf(200);
     for (const one of proxies) world.want(one);
     await eventually(() => expect(without(world, proxies)).toEqual([]));
-    expect(fake.paid).toBe(100);
-    expect(fake.calls.get('IssueCertificate')).toBeLessThanOrEqual(105);
+    expect(fake.paid).toBe(200);
+    expect(fake.calls.get('IssueCertificate')).toBeLessThanOrEqual(210);
     expect(world.events.filter(({ kind }) => kind === 'failure')).toEqual([]);
   });
 
-  it('F6: in progress ten times, and nobody is asked for another', async () => {
+  it('F6 acmpca: in progress ten times, and nobody is asked for another', async () => {
     await using at = await open();
     const { fake, world } = at;
     fake.inProgress = 10;
@@ -180,7 +180,7 @@ describe.concurrent('acmpca', () => {
     expect([fake.paid, fake.calls.get('IssueCertificate')]).toEqual([1, 1]);
   });
 
-  it('F6: the same with a key that is beside the proxy, also when the control plane is another one by then', async () => {
+  it('F6 acmpca: the same with a key that is beside the proxy, also when the control plane is another one by then', async () => {
     const fake = await startFakeAcmPca();
     const memory = createMemory();
     const keys = new Set<string>();
@@ -211,7 +211,7 @@ describe.concurrent('acmpca', () => {
     await fake.close();
   });
 
-  it('F6: issued and not fetched, it is fetched later', async () => {
+  it('F6 acmpca: issued and not fetched, it is fetched later', async () => {
     await using at = await open();
     const { fake, world } = at;
     fake.intercept = (action) => (action === 'GetCertificate' ? { status: 503, body: 'busy' } : undefined);
@@ -223,7 +223,7 @@ describe.concurrent('acmpca', () => {
     expect([fake.paid, fake.calls.get('IssueCertificate')]).toEqual([5, 5]);
   });
 
-  it('F6: killed between the two calls, or before it heard the answer to the first, it pays nothing twice', async () => {
+  it('F6 acmpca: killed between the two calls, or before it heard the answer to the first, it pays nothing twice', async () => {
     const fake = await startFakeAcmPca();
     const memory = createMemory();
     const proxies = proxiesOf(6);

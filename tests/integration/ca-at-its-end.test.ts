@@ -42,7 +42,7 @@ async function look(plane: ControlPlaneFixture): Promise<Seen> {
   return { roots: (backends as Seen[]).flatMap(({ roots }) => roots), presented };
 }
 
-it('a builtin CA of 30 s is followed by the next one in time: no leaf outlives its CA, and none is missing', async () => {
+it('F9 builtin: a CA of 30 s is followed by the next one in time: no leaf outlives its CA, and none is missing', async () => {
   await using plane = await startControlPlane();
   await eventually('the mesh', async () => (await plane.ask('GET', '/meshes/default')).ok, SECONDS);
   await plane.api('PUT', '/meshes/default', mesh('ca-1', shortLived));
@@ -75,7 +75,7 @@ it('a builtin CA of 30 s is followed by the next one in time: no leaf outlives i
   });
 }, 180_000);
 
-it('a backend that issues, or is being left, cannot be taken off the Mesh', async () => {
+it('F9 all: a backend that issues, or is being left, cannot be taken off the Mesh', async () => {
   await using plane = await startControlPlane();
   await eventually('the mesh', async () => (await plane.ask('GET', '/meshes/default')).ok, SECONDS);
   const [one, two] = ['ca-1', 'ca-2'].map((name) => ({ name, type: 'builtin' }));

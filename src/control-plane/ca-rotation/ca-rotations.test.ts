@@ -359,7 +359,7 @@ describe('a builtin CA', () => {
     expect((await state()).signing).not.toBe(first);
   });
 
-  it('that expired while no control plane ran is followed by the next one as soon as one does', async () => {
+  it('F9 builtin: that expired while no control plane ran is followed by the next one as soon as one does', async () => {
     const { mesh: _, ...backend } = config;
     await putMesh({ enabledBackend: 'ca-3', backends: [backend] });
     await proxiesCatchUp();

@@ -17,7 +17,7 @@ describe.skipIf(missing !== undefined)(
     }, 1_200_000);
     afterAll(() => cluster?.stop());
 
-    it('says each time what is missing, and goes on by itself when that is there', async () => {
+    it('F7 certmanager: absent: says each time what is missing, and goes on by itself when that is there', async () => {
       const kubeconfig = await cluster.kubeconfigFor({ serviceAccount: 'weft-control-plane', namespace: NAMESPACE });
       await using world = await createWorld({ kubeconfig });
       world.identity.setMesh('default', mtlsOf({ issuerRef: { name: 'my-ca-issuer' } }));

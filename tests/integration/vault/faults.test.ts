@@ -63,7 +63,7 @@ describe.skipIf(missing !== undefined)(`vault${missing === undefined ? '' : ` ($
   ];
 
   it.concurrent.each(F4)(
-    'F4: %s takes no leaf away, is asked little, is seen, and is over for all at once',
+    'F4 vault: %s takes no leaf away, is asked little, is seen, and is over for all at once',
     async (_name, fault, reason) => {
       await using at = await open();
       const { world, proxy } = at;
@@ -98,7 +98,7 @@ describe.skipIf(missing !== undefined)(`vault${missing === undefined ? '' : ` ($
     JSON.stringify({ data: { certificate, issuing_ca: ca.pem, ca_chain: [ca.pem] }, warnings: null });
 
   it.concurrent.each(badAnswers.map((bad) => ({ ...bad })))(
-    'F5: $name takes no good leaf away',
+    'F5 vault: $name takes no good leaf away',
     async ({ certificate, usable }) => {
       await using at = await open();
       const { world, proxy } = at;
@@ -120,7 +120,7 @@ describe.skipIf(missing !== undefined)(`vault${missing === undefined ? '' : ` ($
     },
   );
 
-  it('F5: 50 MB are not read, and cost no memory', async () => {
+  it('F5 vault: 50 MB are not read, and cost no memory', async () => {
     await using at = await open();
     const { world, proxy } = at;
     world.want('web-1');
