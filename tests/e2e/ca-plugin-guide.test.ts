@@ -13,8 +13,8 @@ import { createRequest } from '../../src/testing/ca-contract.ts';
 import { createTestCa } from '../../src/testing/certificates.ts';
 import { inspectCsr } from '../../src/x509/csr.ts';
 import { parsePem } from '../../src/x509/pem.ts';
-import { createGuideShell, ROOT, shellBlocks, WEFT_FUNCTION } from './guide-shell.ts';
-import { freePort } from './mesh.ts';
+import { ROOT } from './guide-shell.ts';
+import { runGuide } from './run-guide.ts';
 
 const TOKEN = 'my-ca-token';
 const GUIDE = join(ROOT, 'docs/guides/write-a-ca-backend.md');
@@ -29,39 +29,7 @@ describe('docs/guides/write-a-ca-backend.md', () => {
   afterAll(() => rm(home, { recursive: true, force: true }));
 
   it('has commands that work', async () => {
-    let text = guide.replaceAll('./sdk/example', join(ROOT, 'sdk/example'));
-    const ports = new Map<string, number>();
-    for (const port of ['5678', '5680', '5681']) ports.set(port, await freePort());
-    for (const [port, free] of ports) text = text.replaceAll(new RegExp(`(?<=[:\\s])${port}\\b`, 'g'), String(free));
-    mkdirSync(join(home, '.weft'));
-    const url = `http://localhost:${ports.get('5681')}`;
-    const controlPlanes = [{ name: 'guide', coordinates: { apiServer: { url } } }];
-    const contexts = [{ name: 'guide', controlPlane: 'guide' }];
-    await writeFile(
-      join(home, '.weft', 'config'),
-      JSON.stringify({ controlPlanes, contexts, currentContext: 'guide' }),
-    );
-    symlinkSync(join(ROOT, 'docs'), join(home, 'docs'));
-    await using shell = createGuideShell(
-      [
-        `export KUMA_DP_SERVER_PORT=${ports.get('5678')} KUMA_DIAGNOSTICS_SERVER_PORT=${ports.get('5680')}`,
-        `export KUMA_API_SERVER_HTTP_PORT=${ports.get('5681')} KUMA_API_SERVER_HTTPS_ENABLED=false`,
-        WEFT_FUNCTION,
-        `cd ${home}`,
-      ].join('\n'),
-      { ...process.env, HOME: home },
-    );
-    let output = '';
-    for (const block of shellBlocks(text)) {
-      if (block.kind === 'elsewhere') continue;
-      if (block.kind === 'background') {
-        shell.background(block.script);
-        continue;
-      }
-      const result = await shell.run(block.script);
-      output += result.output;
-      expect(result.code, `${block.script}\n${result.output}`).toBe(0);
-    }
+    const output = await runGuide({ guide: 'write-a-ca-backend.md', folders: ['sdk'] });
     expect(output).toMatch(/handshake/);
     expect(output).toContain('mtls.backends[0].conf.kee');
   }, 120_000);
