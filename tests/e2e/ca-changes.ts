@@ -81,7 +81,7 @@ export async function changeCas(world: ChangingMesh): Promise<void> {
   expect(made).toBeGreaterThanOrEqual(result.sent * 0.99);
 }
 
-/** Each backend in turn and back to the first, the provided CA renewed in between, the old CA dropped, the builtin one renewed, the control plane killed. */
+/** Each backend in turn and back to the first, the provided CA renewed in between, the old CA dropped, a change taken back, the builtin one renewed, the control plane killed. */
 async function prepareChanges(world: ChangingMesh): Promise<readonly Change[]> {
   const { mesh, backends } = world;
   const [first, second] = backends.map(({ name }) => name) as [string, string];
@@ -154,6 +154,23 @@ async function prepareChanges(world: ChangingMesh): Promise<readonly Change[]> {
       async run() {
         await world.putMtls({ enabledBackend: second, backends });
         await rotate({ to: first });
+      },
+    },
+    {
+      what: `to ${second}, and taken back halfway`,
+      async run() {
+        await mesh.ok('POST', '/meshes/default/_ca-rotation', { to: second });
+        await eventually('certificates are replaced', WAIT_MS, async () => {
+          const { phase } = await mesh.ok('GET', '/meshes/default/_ca-rotation');
+          return phase !== 'Trusting';
+        });
+        const back = await mesh.api('DELETE', '/meshes/default/_ca-rotation');
+        // On a slow machine it may be through before that is noticed.
+        if (back.status === 404) await rotate({ to: first });
+        await eventually('the first one issues again', WAIT_MS, async () => {
+          const { ended } = await mesh.ok('GET', '/meshes/default/_ca-rotation');
+          return ended && (await mesh.ok('GET', '/meshes/default')).mtls.enabledBackend === first;
+        });
       },
     },
     { what: 'the builtin CA is renewed', run: () => rotate({ renew: true }) },
