@@ -26,7 +26,7 @@ import { createVaultIssuer, type Mode } from './issuer.ts';
 import { keysMadeByVault, tokenEnds } from './problem.ts';
 import { rehearseRole } from './rehearse.ts';
 import type { RoleNeeds } from './role.ts';
-import { loadTls } from './tls.ts';
+import { loadTls, TlsMaterialError } from './tls.ts';
 
 export const vaultCa: CaBackendKind = {
   type: 'vault',
@@ -116,9 +116,8 @@ async function sourceViolations(
     await loadTls(conf, (source) => loadDataSource(config.mesh, source, deps));
     return [];
   } catch (error) {
-    const [, field = 'tls', message = 'cannot be used'] =
-      /^conf\.fromCp\.(\S+): (.*)$/s.exec(String((error as Error).message)) ?? [];
-    return [{ field: `${path}.${field}`, message }];
+    if (!(error instanceof TlsMaterialError)) throw error;
+    return [{ field: `${path}.${error.field}`, message: error.message }];
   }
 }
 

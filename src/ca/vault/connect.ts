@@ -9,7 +9,7 @@ import type { VaultConf } from './conf.ts';
 import { type Credentials, isLogin } from './login.ts';
 import { problem, type Subject } from './problem.ts';
 import { createVaultSession, type VaultSession } from './session.ts';
-import { loadTls } from './tls.ts';
+import { loadTls, TlsMaterialError } from './tls.ts';
 
 /** One Vault, and the token for it. */
 export interface VaultConnection {
@@ -33,10 +33,12 @@ export async function connectVault(
 ): Promise<VaultConnection> {
   const subject = subjectOf(config, conf);
   const load = loaderOf(config, deps, subject);
-  const client = createVaultClient(
-    subject,
-    deps.egress.createClient({ tls: await loadTls(conf, load), connections: CONNECTIONS }),
-  );
+  const tls = await loadTls(conf, load).catch((error: unknown) => {
+    if (!(error instanceof TlsMaterialError)) throw error;
+    const sentence = `conf.fromCp.${error.field}: ${error.message}`;
+    throw problem('not-configured', 'TlsConfigurationInvalid', subject, sentence);
+  });
+  const client = createVaultClient(subject, deps.egress.createClient({ tls, connections: CONNECTIONS }));
   const session = createVaultSession({
     client,
     auth: conf.auth,

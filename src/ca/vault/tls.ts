@@ -1,12 +1,21 @@
 import { inspectCertificate } from '../../x509/certificate.ts';
 import { parseCertificates } from '../../x509/chain.ts';
 import { parsePrivateKey, toPkcs8Pem } from '../../x509/key.ts';
-import { CaError } from '../backend.ts';
 import type { EgressTls } from '../egress.ts';
 import type { VaultConf } from './conf.ts';
 import type { Load } from './connect.ts';
 
-/** TLS to Vault: whom to trust, and the client certificate of `auth.tls`. Throws `CaError` `not-configured` that names the field. */
+/** A certificate or key of the conf cannot be used; `field` is below `conf.fromCp`. The message has none of it. */
+export class TlsMaterialError extends Error {
+  readonly field: string;
+  constructor(field: string, message: string) {
+    super(message);
+    this.name = 'TlsMaterialError';
+    this.field = field;
+  }
+}
+
+/** TLS to Vault: whom to trust, and the client certificate of `auth.tls`. Throws `TlsMaterialError`, and as `load`. */
 export async function loadTls(conf: Pick<VaultConf, 'tls' | 'auth'>, load: Load): Promise<EgressTls> {
   const { caCert, skipVerify, serverName } = conf.tls;
   return {
@@ -45,7 +54,6 @@ async function loadClientPair(certSource: unknown, keySource: unknown, load: Loa
   }
 }
 
-function invalid(field: string, error: unknown): CaError {
-  const why = error instanceof Error ? error.message : 'it cannot be read';
-  return new CaError('not-configured', `conf.fromCp.${field}: ${why}`, { reason: 'TlsConfigurationInvalid' });
+function invalid(field: string, error: unknown): TlsMaterialError {
+  return new TlsMaterialError(field, error instanceof Error ? error.message : 'it cannot be read');
 }
