@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import { readNode } from '../x509/certificate.ts';
-import { formatCertificates, parseCertificates, pathUpward } from '../x509/chain.ts';
+import { parseCertificates, pathUpward } from '../x509/chain.ts';
 import type { Chain } from './backend.ts';
 
 /** A leaf ends so long before its CA: the time until it is signed counts too. */
@@ -14,11 +14,13 @@ export interface LifeLimit {
   learn(chain: Chain, anchorsPem: string | undefined): boolean;
 }
 
+const END = '-----END CERTIFICATE-----';
+
 export function createLifeLimit(now: () => number): LifeLimit {
   /** Epoch ms: when the first of those ends that signed the last answer. */
   let signersEnd: number | undefined;
-  /** Of the last answer: most come with the same signers, and to follow signatures costs more than to read the leaf. */
-  let last: { readonly issuer: string; readonly above: string; readonly end: number | undefined } | undefined;
+  /** Of the last answer: PEM of all that is above the leaf. */
+  let lastAbove: string | undefined;
   return {
     limit(lifetimeMs) {
       const remaining = (signersEnd ?? Number.POSITIVE_INFINITY) - now();
@@ -28,14 +30,13 @@ export function createLifeLimit(now: () => number): LifeLimit {
     },
     learn(chain, anchorsPem) {
       const known = signersEnd;
-      const certificates = parseCertificates(chain.pem);
-      const leaf = readNode(certificates[0]!);
-      const sent = formatCertificates(certificates.slice(1));
-      const above = sent + (chain.anchorsPem ?? anchorsPem ?? '');
-      // Without an intermediate, anchors of one name cannot be told apart so cheaply.
-      const isSame = sent !== '' && last?.above === above && last.issuer === leaf.issuer;
-      const end = isSame ? last!.end : endOfSigners(leaf, above);
-      last = { issuer: leaf.issuer, above, end };
+      const sent = chain.pem.slice(chain.pem.indexOf(END) + END.length).trim();
+      const above = `${sent}\n${chain.anchorsPem ?? anchorsPem ?? ''}`;
+      // The same signers once more: nothing new. Without an intermediate, anchors of one name cannot be told apart so cheaply.
+      if (sent !== '' && above === lastAbove) return false;
+      lastAbove = above;
+      const leaf = readNode(parseCertificates(chain.pem)[0]!);
+      const end = endOfSigners(leaf, above);
       if (end !== undefined) signersEnd = end;
       return end !== undefined && end !== known && leaf.validToDate.getTime() > end && end > now();
     },
@@ -44,7 +45,7 @@ export function createLifeLimit(now: () => number): LifeLimit {
 
 /** Epoch ms: the first end of those that signed `leaf`, as far as they can be found; `above`: what is known of them, PEM. */
 function endOfSigners(leaf: X509Certificate, above: string): number | undefined {
-  if (above === '') return undefined;
+  if (above.trim() === '') return undefined;
   const signers = pathUpward(leaf, parseCertificates(above).map(readNode)).slice(1);
   return signers.length === 0 ? undefined : Math.min(...signers.map((node) => node.validToDate.getTime()));
 }

@@ -19,7 +19,7 @@ export function formatTable(rows: readonly Row[]): string {
 }
 
 /** Exponent of growth: slope of the least squares line through log(cpu_s) over log(n). `undefined` with fewer than two sizes. */
-export function slope(rows: readonly Row[]): number | undefined {
+export function slope(rows: readonly Pick<Row, 'n' | 'cpu_s'>[]): number | undefined {
   const points = rows.filter((row) => row.cpu_s > 0).map((row) => [Math.log(row.n), Math.log(row.cpu_s)] as const);
   if (new Set(points.map(([x]) => x)).size < 2) return undefined;
   const mean = (index: 0 | 1) => points.reduce((total, point) => total + point[index], 0) / points.length;

@@ -62,7 +62,7 @@ export function createAnswerReader(subject: Subject) {
     // Whether it signed the leaf, and what is in it, is for the checks of a leaf to find out.
     const signer = named[0];
     if (signer === undefined || named.some((node) => !node.raw.equals(signer.raw))) return undefined;
-    if (!leaf.publicKey.export({ type: 'spki', format: 'der' }).equals(Buffer.from(publicKey))) return undefined;
+    if (!der.includes(Buffer.from(publicKey))) return undefined;
     let path = paths.get(signer.fingerprint256);
     if (path === undefined) {
       const upward = pathUpward(signer, nodes);
