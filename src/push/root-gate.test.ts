@@ -55,8 +55,25 @@ describe('the root gate', () => {
     gate.acknowledged('m', 'one', AB);
     expect(gate.opens('m', leaf('B'))).toBe(false);
     woken = 0;
-    await clock.advance(2000);
+    await clock.advance(2010);
     expect([woken, gate.opens('m', leaf('B'))]).toEqual([1, true]);
+  });
+
+  it('wakes nobody before it is open, also when timers are a millisecond early', async () => {
+    const opened: boolean[] = [];
+    const hasty = createRootGate({
+      clock: { ...clock, after: (ms, run) => clock.after(ms - 1, run) },
+      verifies: ({ issuer }, pem) => pem.includes(issuer),
+      wake: () => opened.push(hasty.opens('m', leaf('B'))),
+    });
+    hasty.bundle('m', A);
+    hasty.acknowledged('m', 'one', A);
+    await clock.advance(60_000);
+    hasty.bundle('m', AB);
+    hasty.acknowledged('m', 'one', AB);
+    opened.length = 0;
+    await clock.advance(3000);
+    expect(opened).toEqual([true]);
   });
 
   it('waits ten seconds for a proxy that does not answer, and not at all for one that left', async () => {

@@ -17,6 +17,8 @@ export interface RootGate {
 
 const SHARED_MS = 2000;
 const LONGEST_MS = 10_000;
+/** Timers of Node may be a millisecond early, and who is woken too early is not woken again for long. */
+const EARLY_MS = 5;
 
 interface MeshRoots {
   current: TrustBundle | undefined;
@@ -70,7 +72,7 @@ export function createRootGate(options: {
       one.timers =
         one.former === undefined || bundle === undefined
           ? []
-          : [SHARED_MS, LONGEST_MS].map((ms) => clock.after(ms, () => options.wake(mesh)));
+          : [SHARED_MS, LONGEST_MS].map((ms) => clock.after(ms + EARLY_MS, () => options.wake(mesh)));
     },
     acknowledged(mesh, proxy, bundle) {
       const one = of(mesh);
