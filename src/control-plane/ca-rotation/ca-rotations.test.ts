@@ -111,6 +111,8 @@ async function proxiesCatchUp(): Promise<void> {
       reason: 'Ready',
       message: '',
       since: 0,
+      waiting: 0,
+      inFlight: 0,
       roots: current.map((fingerprint) => ({
         subject: '',
         fingerprint: fingerprint.toUpperCase(),
