@@ -104,7 +104,7 @@ describe('pace', () => {
     expect(pace.perSecond()).toBeCloseTo(0.88 * 20);
     expect(pace.concurrency()).toBe(32);
     expect(ask(pace, 1000)).toBeLessThanOrEqual(19);
-    ask(pace, 3000);
+    ask(pace, 4000);
     expect([pace.perSecond(), pace.slowedTo()]).toEqual([20, undefined]);
   });
 
@@ -140,10 +140,12 @@ describe('pace', () => {
     ask(pace, 40);
     pace.throttled(now - 1);
     expect(pace.perSecond()).toBeCloseTo(0.88 * 40, 0);
-    now += 3000;
+    now += 4000;
     expect(pace.perSecond()).toBeCloseTo(40, 0);
+    now += 11_000;
+    expect(pace.perSecond()).toBeCloseTo(53, 0);
     now += 5000;
-    expect(pace.perSecond()).toBeGreaterThan(100);
+    expect(pace.perSecond()).toBeGreaterThan(180);
     now += 20_000;
     expect(pace.perSecond()).toBeUndefined();
   });
@@ -152,7 +154,7 @@ describe('pace', () => {
     const pace = create({ concurrency: 32, perSecond: 25 });
     pace.restore(5);
     expect(pace.perSecond()).toBeCloseTo(5);
-    now += 10_000;
+    now += 22_000;
     expect(pace.perSecond()).toBe(25);
   });
 });

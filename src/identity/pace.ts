@@ -44,8 +44,9 @@ const RAMP_START = 1 / 4;
 const RAMP_STEP_MS = 1000;
 /** What is left of the rate after the backend throttled, and how much of the throttled rate comes back each second. */
 const SLOWER = 0.88;
-const RECOVERY = 0.04;
-/** Beyond the rate that was throttled it grows by so much each second: what was true then may be no more. */
+const RECOVERY = 0.03;
+/** After so many seconds without another throttled answer it grows by so much each second: what was true then is no more. */
+const CAREFUL_S = 15;
 const GROWTH = 1.3;
 /** A backend without a known limit that throttled is asked without one again from this many times the throttled rate on. */
 const UNLIMITED_AGAIN = 100;
@@ -141,6 +142,6 @@ export function createPace(options: { monotonic: () => number; random: () => num
 
 /** Share of the throttled rate that is asked so many seconds later. Pure. */
 function recovered(seconds: number): number {
-  const whole = (1 - SLOWER) / RECOVERY;
-  return seconds < whole ? SLOWER + RECOVERY * seconds : GROWTH ** (seconds - whole);
+  const careful = SLOWER + RECOVERY * Math.min(seconds, CAREFUL_S);
+  return careful * GROWTH ** Math.max(0, seconds - CAREFUL_S);
 }
