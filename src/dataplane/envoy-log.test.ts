@@ -11,7 +11,7 @@ function recordingLogger(lines: string[]): Logger {
 
 it('keeps level, logger and message of each line, wherever the chunks are cut', () => {
   const lines: string[] = [];
-  const log = createEnvoyLog(recordingLogger(lines));
+  const log = createEnvoyLog(recordingLogger(lines), []);
   const chunks = [
     'PARSE ERROR: no such flag\n[2026-11-24 05:07:06.339][11835][warning][config] [source/server/options.cc:287] old flag\n',
     'info\tmain\tstart',
@@ -36,4 +36,12 @@ it('keeps the last lines for the report of a crash', () => {
   for (let line = 0; line < 30; line += 1) log.write(Buffer.from(`info\tmain\tline ${line}\n`));
   expect(log.tail()).toHaveLength(20);
   expect(log.tail().at(-1)).toBe('line 29');
+});
+
+it('says no secret, whatever Envoy says of what it sends', () => {
+  const lines: string[] = [];
+  const log = createEnvoyLog(recordingLogger(lines), ['eyJhbGciOi.x.y']);
+  log.write(Buffer.from("debug\trouter\trouter decoding headers:\n'authorization', 'eyJhbGciOi.x.y'\n"));
+  expect(lines.at(-1)).toBe("debug router 'authorization', '***'");
+  expect(log.tail().join()).not.toContain('eyJhbGciOi');
 });

@@ -1,3 +1,4 @@
+import { hideSecrets } from '../lib/hide-secrets.ts';
 import type { Logger } from '../lib/log.ts';
 
 /** Envoy's `--log-format` that `createEnvoyLog` reads: level, logger, message, divided by tabs. Source: spdlog pattern flags. */
@@ -19,15 +20,16 @@ export interface EnvoyLog {
 
 /**
  * Passes Envoy's log to `log` line by line at Envoy's level. A further line of one message keeps the level of its first; a line of
- * another form before any message is a warning.
+ * another form before any message is a warning. At debug level Envoy logs the headers it sends: `secrets` are left out.
  */
-export function createEnvoyLog(log: Logger): EnvoyLog {
+export function createEnvoyLog(log: Logger, secrets: readonly string[]): EnvoyLog {
   let rest = '';
   const kept: string[] = [];
   let level: ReturnType<typeof levelOf> = 'warn';
   let logger: string | undefined;
-  const take = (line: string) => {
-    if (line === '') return;
+  const take = (said: string) => {
+    if (said === '') return;
+    const line = hideSecrets(said, secrets);
     const match = LINE.exec(line) ?? EARLY_LINE.exec(line);
     if (match) {
       level = levelOf(match[1]!);

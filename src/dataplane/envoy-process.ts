@@ -19,6 +19,8 @@ export interface EnvoyRun {
   readonly log: Logger;
   /** For Envoy's lines. */
   readonly envoyLog: Logger;
+  /** Left out of Envoy's lines. */
+  readonly secrets: readonly string[];
   readonly onStart: (pid: number) => void;
   readonly onExit: () => void;
   readonly random: () => number;
@@ -57,7 +59,7 @@ export async function superviseEnvoy(run: EnvoyRun): Promise<void> {
 }
 
 async function runOnce(run: EnvoyRun): Promise<{ reason: string; tail: readonly string[] }> {
-  const lines = createEnvoyLog(run.envoyLog);
+  const lines = createEnvoyLog(run.envoyLog, run.secrets);
   const [program, args] = run.setpriv
     ? [run.setpriv, ['--pdeathsig', 'KILL', run.path, ...run.args]]
     : [run.path, run.args];

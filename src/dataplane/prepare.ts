@@ -18,6 +18,8 @@ import { planWorkdir, type WorkdirPlan } from './workdir.ts';
 export interface PreparedDataplane {
   /** `<mesh>.<name>`, for the log and the process title. */
   readonly proxy: string;
+  /** Of the data plane; '' for none. */
+  readonly token: string;
   /** Envoy's bootstrap, YAML. */
   readonly bootstrap: string;
   readonly envoyPath: string;
@@ -120,6 +122,7 @@ export async function prepareDataplane(
     log.warn('the control plane makes the key: it does not offer keys beside the proxy', { proxy });
   return {
     proxy,
+    token,
     bootstrap,
     envoyPath: path,
     envoyVersion: version,

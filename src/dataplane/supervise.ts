@@ -42,6 +42,7 @@ export async function superviseDataplane(prepared: PreparedDataplane, supervisio
       staleFiles: [workdir.adminSocket, workdir.adminAddress].filter((path) => path !== ''),
       log,
       envoyLog: supervision.envoyLog,
+      secrets: [prepared.token],
       onStart: (pid) => {
         log.info('Envoy started', {
           proxy: prepared.proxy,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { hideSecrets } from '../../lib/hide-secrets.ts';
 import { type AwsCredentialSource, signAwsRequest } from '../aws/sign.ts';
 import type { EgressClient } from '../egress.ts';
 import { type CaArn, leafTemplateOf } from './arn.ts';
@@ -54,6 +55,7 @@ export function createAcmPcaApi(options: {
 
   async function call<T>(action: string, input: object, output: z.ZodType<T>, signal: AbortSignal): Promise<T> {
     const body = JSON.stringify({ ...authority, ...input });
+    const credentials = await options.credentials();
     const headers = await signAwsRequest(
       {
         method: 'POST',
@@ -61,12 +63,15 @@ export function createAcmPcaApi(options: {
         headers: { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': `ACMPrivateCA.${action}` },
         body,
       },
-      { service: 'acm-pca', region: arn.region, credentials: await options.credentials(), now: options.now() },
+      { service: 'acm-pca', region: arn.region, credentials, now: options.now() },
     );
     const answer = await client.send({ method: 'POST', url: url.href, headers, body, signal });
     const json = parseJson(answer.body);
-    if (answer.status !== 200)
-      throw errorOf(json ?? readXml(answer.body), answer.status, answer.headers['x-amzn-errortype']);
+    if (answer.status !== 200) {
+      const { accessKeyId, secretAccessKey, sessionToken = '' } = credentials;
+      const hide = (text: string) => hideSecrets(text, [accessKeyId, secretAccessKey, sessionToken]);
+      throw errorOf(json ?? readXml(answer.body), answer.status, answer.headers['x-amzn-errortype'], hide);
+    }
     const parsed = output.safeParse(json);
     if (!parsed.success) throw new AwsError('NoAnswer', 200, `an answer to ${action} that is none of AWS Private CA`);
     return parsed.data;
@@ -126,12 +131,19 @@ function readXml(body: Buffer): object {
   return { code, message };
 }
 
-/** Source: AWS JSON protocols, "operation error serialization": the type is in the body or in a header, with a namespace or without. */
-function errorOf(json: unknown, status: number, header: string | readonly string[] | undefined): AwsError {
+/** Source: AWS JSON protocols, "operation error serialization": the type is in the body or in a header, with a namespace or without. `hide` takes out what is secret. */
+function errorOf(
+  json: unknown,
+  status: number,
+  header: string | readonly string[] | undefined,
+  hide: (text: string) => string,
+): AwsError {
   const fields = typeof json === 'object' && json !== null ? (json as Readonly<Record<string, unknown>>) : {};
   const found = [fields['__type'], fields['code'], header].find((one) => typeof one === 'string') as string | undefined;
   const type = found?.split('#').at(-1)?.split(':')[0]?.slice(0, 100);
   const said = [fields['message'], fields['Message']].find((one) => typeof one === 'string') as string | undefined;
-  const message = (said ?? '').replace(/\s+/g, ' ').trim();
+  const message = hide(said ?? '')
+    .replace(/\s+/g, ' ')
+    .trim();
   return new AwsError(type || 'NoAnswer', status, message.slice(0, LONGEST_MESSAGE));
 }

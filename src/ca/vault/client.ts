@@ -1,3 +1,4 @@
+import { hideSecrets } from '../../lib/hide-secrets.ts';
 import { CaError } from '../backend.ts';
 import type { EgressClient } from '../egress.ts';
 import {
@@ -19,6 +20,8 @@ export interface VaultCall {
   /** Absent: the call needs none. */
   readonly token?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+  /** In the body: what Vault, or a proxy before it, repeats of them is left out. The token is anyway. */
+  readonly secrets?: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -75,14 +78,15 @@ export function createVaultClient(subject: Subject, egress: EgressClient): Vault
     async call(call) {
       const { status, body } = await send(call);
       const text = body.toString('utf8');
-      if (status < 200 || status > 299) throw new VaultRefusal(status, errorsOf(text));
+      const hide = (said: string) => hideSecrets(said, [call.token ?? '', ...(call.secrets ?? [])]);
+      if (status < 200 || status > 299) throw new VaultRefusal(status, errorsOf(text, hide));
       if (text === '') return { data: {}, auth: {}, warnings: [] };
       const answer = parse(text);
       if (answer === undefined) throw unusable(subject, 'something that is not JSON; is the address that of Vault?');
       return {
         data: struct(answer['data']),
         auth: struct(answer['auth']),
-        warnings: texts(answer['warnings']),
+        warnings: texts(answer['warnings']).map(hide),
       };
     },
     async explain(error, asked, signal) {
@@ -101,9 +105,9 @@ const LONGEST_TEXT = 200;
 const MOST_TEXTS = 3;
 
 /** Vault's own `errors`, one line each, cut; nothing else of a body is repeated. */
-function errorsOf(text: string): readonly string[] {
+function errorsOf(text: string, hide: (said: string) => string): readonly string[] {
   return texts(parse(text)?.['errors']).map((error) => {
-    const line = error
+    const line = hide(error)
       .replace(/^\d+ errors? occurred:/, '')
       .replace(/\s+/g, ' ')
       .replace(/^ ?\* /, '')

@@ -26,7 +26,13 @@ export async function login(
   signal: AbortSignal,
 ): Promise<VaultToken> {
   const path = loginPath(mountPath);
-  const { auth } = await client.call({ method: 'POST', path, body: bodyOf(credentials), signal });
+  const { auth } = await client.call({
+    method: 'POST',
+    path,
+    body: bodyOf(credentials),
+    secrets: secretsOf(credentials),
+    signal,
+  });
   return tokenOf(auth);
 }
 
@@ -61,6 +67,22 @@ function bodyOf(credentials: Credentials): object {
       return { role_id: credentials.roleId, secret_id: credentials.secretId };
     case 'aws':
       return credentials.body;
+    default:
+      return credentials satisfies never;
+  }
+}
+
+function secretsOf(credentials: Credentials): readonly string[] {
+  switch (credentials.kind) {
+    case 'tls':
+      return [];
+    case 'kubernetes':
+      return [credentials.jwt];
+    case 'appRole':
+      return [credentials.secretId];
+    case 'aws':
+      // Signed requests and identity documents; the role is named in errors.
+      return Object.entries(credentials.body).flatMap(([field, value]) => (field === 'role' ? [] : [value]));
     default:
       return credentials satisfies never;
   }
