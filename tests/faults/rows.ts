@@ -22,6 +22,7 @@ export const PASS_LINES: Readonly<Record<string, string>> = {
   F10: 'the clock steps by 10 min, 1 h, a year: no leaf expires, no storm',
   F11: '1000 proxies, T = 60 s, 10 T, 3 restarts: 0 expired, peak/mean <= 2',
   S5: 'metadata, loopback, redirects, rebinding, files outside the allowed folders: refused by default',
+  S6: '12 secrets in all that a control plane says, at debug level, while issuers tell what they know: 0 hits',
 };
 
 const CERT_MANAGER = 'tests/integration/kubernetes/cert-manager-faults.test.ts';
@@ -61,4 +62,5 @@ export const ROWS: readonly ExpectedRow[] = [
   { id: 'F11', of: 'all', cases: 1, files: ['tests/integration/rotation-storm.test.ts'] },
   { id: 'S5', of: 'egress', cases: 8, files: ['src/ca/egress.test.ts'] },
   { id: 'S5', of: 'files', cases: 11, files: ['src/ca/file-reader.test.ts'] },
+  { id: 'S6', of: 'all', cases: 14, files: ['tests/e2e/canaries.test.ts'] },
 ];
