@@ -32,7 +32,7 @@ it('keeps level, logger and message of each line, wherever the chunks are cut', 
 });
 
 it('keeps the last lines for the report of a crash', () => {
-  const log = createEnvoyLog(recordingLogger([]));
+  const log = createEnvoyLog(recordingLogger([]), []);
   for (let line = 0; line < 30; line += 1) log.write(Buffer.from(`info\tmain\tline ${line}\n`));
   expect(log.tail()).toHaveLength(20);
   expect(log.tail().at(-1)).toBe('line 29');
