@@ -71,6 +71,8 @@ export async function startOpenBao(options: { readonly initialise?: boolean } = 
     listener: {
       tcp: {
         address: `127.0.0.1:${port}`,
+        // It would be the next port, which may be somebody's.
+        cluster_address: '127.0.0.1:0',
         tls_cert_file: file('tls.crt', leaf.pem),
         tls_key_file: file('tls.key', leaf.keyPem),
       },
@@ -83,6 +85,9 @@ export async function startOpenBao(options: { readonly initialise?: boolean } = 
     cwd: directory,
     env: { PATH: process.env['PATH'], HOME: directory },
   });
+  const kill = () => child.kill('SIGKILL');
+  // A test that ends without closing it leaves none behind.
+  process.once('exit', kill);
   const client = createEgress({ allowedEndpoints: ['localhost'] }).createClient({ tls: { ca: ca.pem } });
   const address = `https://localhost:${port}`;
   const keys = { root: '', unseal: '' };
@@ -130,7 +135,8 @@ export async function startOpenBao(options: { readonly initialise?: boolean } = 
     resume: () => child.kill('SIGCONT'),
     async close() {
       await client.close();
-      child.kill('SIGKILL');
+      process.off('exit', kill);
+      kill();
       if (child.exitCode === null && child.signalCode === null) {
         await new Promise((resolve) => child.once('exit', resolve));
       }
