@@ -354,7 +354,7 @@ describe('a builtin CA', () => {
     expect((await state()).signing).toBe(first);
     expect(await rotations.status('default')).toBeUndefined();
     await clock.advance(2 * MINUTE);
-    await go();
+    await go(30);
     expect(await rotations.status('default')).toMatchObject({
       rotation: { kind: 'renew', phase: 'Done', startedBy: 'control plane' },
     });
