@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../lib/clock.ts';
-import { draft, storeContract } from '../testing/store-contract.ts';
+import { draft } from '../testing/store-contract/drafts.ts';
+import { storeContract } from '../testing/store-contract.ts';
 import { createMemoryStore } from './memory.ts';
 
 storeContract(

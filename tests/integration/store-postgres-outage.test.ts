@@ -10,7 +10,8 @@ import { createPostgresStore } from '../../src/store/postgres/store.ts';
 import type { ResourceStore } from '../../src/store/store.ts';
 import { eventually } from '../../src/testing/envoy.ts';
 import { missingPostgres, type PostgresServer, startPostgres } from '../../src/testing/postgres-server.ts';
-import { dataplaneKey, draft, errorCode, everything, replay } from '../../src/testing/store-contract.ts';
+import { dataplaneKey, draft, errorCode, everything } from '../../src/testing/store-contract/drafts.ts';
+import { replay } from '../../src/testing/store-contract/replay.ts';
 
 const missing = missingPostgres();
 if (missing !== undefined && process.env['CI'] === 'true') throw new Error(missing);

@@ -4,7 +4,9 @@ import { silentLogger } from '../../src/lib/log.ts';
 import { createPostgresStore } from '../../src/store/postgres/store.ts';
 import type { ResourceStore } from '../../src/store/store.ts';
 import { missingPostgres, type PostgresServer, startPostgres } from '../../src/testing/postgres-server.ts';
-import { dataplaneKey, draft, errorCode, everything, replay, storeContract } from '../../src/testing/store-contract.ts';
+import { dataplaneKey, draft, errorCode, everything } from '../../src/testing/store-contract/drafts.ts';
+import { replay } from '../../src/testing/store-contract/replay.ts';
+import { storeContract } from '../../src/testing/store-contract.ts';
 
 const missing = missingPostgres();
 if (missing !== undefined && process.env['CI'] === 'true') throw new Error(missing);

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/lib/log.ts';
 import { createSqliteStore } from '../../src/store/sqlite/store.ts';
-import { draft } from '../../src/testing/store-contract.ts';
+import { draft } from '../../src/testing/store-contract/drafts.ts';
 
 const WRITER = new URL('./sqlite-writer.ts', import.meta.url).pathname;
 

@@ -7,7 +7,8 @@ import { coreKinds } from '../../resources/kinds/index.ts';
 import { createRegistry } from '../../resources/registry.ts';
 import { type FakeApiServer, startFakeApiServer } from '../../testing/fakes/kube-api-server.ts';
 import { contractKinds } from '../../testing/kubernetes-kinds.ts';
-import { draft, errorCode, storeContract } from '../../testing/store-contract.ts';
+import { draft, errorCode } from '../../testing/store-contract/drafts.ts';
+import { storeContract } from '../../testing/store-contract.ts';
 import type { ResourceStore } from '../store.ts';
 import { createKubernetesStore } from './store.ts';
 

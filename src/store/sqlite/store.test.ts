@@ -5,7 +5,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { dataplaneKey, draft, storeContract } from '../../testing/store-contract.ts';
+import { dataplaneKey, draft } from '../../testing/store-contract/drafts.ts';
+import { storeContract } from '../../testing/store-contract.ts';
 import { StoreError } from '../store.ts';
 import { createSqliteStore } from './store.ts';
 

@@ -11,7 +11,7 @@ import { createRegistry } from '../../../src/resources/registry.ts';
 import { createKubernetesStore } from '../../../src/store/kubernetes/store.ts';
 import type { ResourceStore } from '../../../src/store/store.ts';
 import { eventually } from '../../../src/testing/envoy.ts';
-import { draft } from '../../../src/testing/store-contract.ts';
+import { draft } from '../../../src/testing/store-contract/drafts.ts';
 import { missingCluster } from '../../cluster/binaries.ts';
 import { type Cluster, startCluster } from '../../cluster/cluster.ts';
 import { type InstalledCrd, installCrds } from './install-crds.ts';
