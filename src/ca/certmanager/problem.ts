@@ -2,6 +2,7 @@
 import type { KubeError } from '../../k8s/api/client.ts';
 import { CaError, type CaErrorCode } from '../backend.ts';
 import { CERT_MANAGER_GROUP, type IssuerRef } from './conf.ts';
+import { approvalPolicy, approverRole, controlPlaneRole } from './remedies.ts';
 import type { Verdict } from './verdict.ts';
 
 /** What a sentence may name. */
@@ -204,102 +205,4 @@ function cut(message: string): string {
 function describeIssuer({ issuerRef: { kind, name, group }, systemNamespace }: Subject): string {
   const resource = group === CERT_MANAGER_GROUP ? kind.toLowerCase() : `${kind.toLowerCase()}.${group}`;
   return kind === 'ClusterIssuer' ? `${resource} ${name}` : `${resource} ${name} -n ${systemNamespace}`;
-}
-
-/** Source: cert-manager documentation, "Approver controller": verb `approve` on `signers`. */
-function approverRole({ issuerRef: { kind, group } }: Subject): string {
-  return `apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: cert-manager-approve-${kind.toLowerCase()}
-rules:
-- apiGroups: [cert-manager.io]
-  resources: [signers]
-  verbs: [approve]
-  resourceNames: ["${kind.toLowerCase()}s.${group}/*"]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata:
-  name: cert-manager-approve-${kind.toLowerCase()}
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: ClusterRole
-  name: cert-manager-approve-${kind.toLowerCase()}
-subjects:
-- kind: ServiceAccount
-  name: cert-manager
-  namespace: cert-manager
-`;
-}
-
-/** For clusters with approver-policy. Source: cert-manager documentation, "approver-policy". */
-function approvalPolicy({ mesh, issuerRef: { kind, name, group }, systemNamespace }: Subject): string {
-  return `apiVersion: policy.cert-manager.io/v1alpha1
-kind: CertificateRequestPolicy
-metadata:
-  name: weft-mesh-${mesh}
-spec:
-  allowed:
-    uris:
-      values: ["spiffe://${mesh}/*", "kuma://*"]
-    usages: [digital signature, key encipherment, server auth, client auth]
-  selector:
-    issuerRef: {name: ${name}, kind: ${kind}, group: ${group}}
-    namespace:
-      matchNames: [${systemNamespace}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: weft-mesh-${mesh}-policy
-  namespace: ${systemNamespace}
-rules:
-- apiGroups: [policy.cert-manager.io]
-  resources: [certificaterequestpolicies]
-  verbs: [use]
-  resourceNames: [weft-mesh-${mesh}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: weft-mesh-${mesh}-policy
-  namespace: ${systemNamespace}
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: Role
-  name: weft-mesh-${mesh}-policy
-subjects:
-- kind: ServiceAccount
-  name: weft-control-plane
-  namespace: ${systemNamespace}
-`;
-}
-
-function controlPlaneRole({ systemNamespace }: Subject, verb: string): string {
-  const verbs = [...new Set(['create', 'get', 'list', 'watch', 'delete', verb])].join(', ');
-  return `apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: weft-certificate-requests
-  namespace: ${systemNamespace}
-rules:
-- apiGroups: [cert-manager.io]
-  resources: [certificaterequests]
-  verbs: [${verbs}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: weft-certificate-requests
-  namespace: ${systemNamespace}
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: Role
-  name: weft-certificate-requests
-subjects:
-- kind: ServiceAccount
-  name: weft-control-plane
-  namespace: ${systemNamespace}
-`;
 }

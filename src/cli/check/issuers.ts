@@ -1,4 +1,5 @@
 /** The issuers that Meshes refer to. Pure. */
+import { approverManifest } from '../../k8s/api/approver-manifest.ts';
 import { type Fact, factValue, whyUnknown } from './fact.ts';
 import { type Finding, finding, ok, skip } from './finding.ts';
 import type { Issuer } from './kube-objects.ts';
@@ -134,23 +135,11 @@ export function signerName(ref: IssuerRef, namespace: string): string {
 /** ClusterRole and binding that let `user`, a ServiceAccount, approve requests for this issuer. */
 function approvalManifest(user: string, ref: IssuerRef, namespace: string): string {
   const [, , accountNamespace = '', account = ''] = user.split(':');
-  const name = `weft-approve-${ref.name}`;
-  return `apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: ${name}}
-rules:
-- apiGroups: [cert-manager.io]
-  resources: [signers]
-  verbs: [approve]
-  resourceNames: ["${signerName(ref, namespace)}"]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: ${name}}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: ${name}}
-subjects:
-- {kind: ServiceAccount, name: ${account}, namespace: ${accountNamespace}}
-`;
+  return approverManifest({
+    name: `weft-approve-${ref.name}`,
+    signer: signerName(ref, namespace),
+    account: { namespace: accountNamespace, name: account },
+  });
 }
 
 function checkTrial(facts: IssuerFacts, trial: Fact<TrialResult>, subject: string): Finding {

@@ -521,6 +521,6 @@ describe('checkKubernetes', () => {
     });
     const hint = checkKubernetes(facts(changes)).find(({ id }) => id === 'issuer-approval')?.hint;
     expect(hint).toContain('resourceNames: ["awspcaclusterissuers.awspca.cert-manager.io/pca"]');
-    expect(hint).toContain('{kind: ServiceAccount, name: approver, namespace: cm}');
+    expect(hint).toContain('- kind: ServiceAccount\n  name: approver\n  namespace: cm\n');
   });
 });
