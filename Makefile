@@ -37,9 +37,8 @@ test: ## everything: checks, unit, integration and end-to-end tests
 	@$(MAKE) --no-print-directory check
 	@vitest run
 
-faults: ## the fault matrix as a table, see docs/reliability.md; ROWS="F4 S5" runs these rows only
+faults: build ## the fault matrix as a table, see docs/reliability.md; ROWS="F4 S5" runs these rows only
 	@scripts/setup.sh neighbours
-	@tsc -b
 	@node tests/faults/main.ts $(ROWS)
 
 bench: build ## benchmarks; PEER=/path/to/kuma-cp runs the same load on that program

@@ -4,6 +4,7 @@ import type { ExpectedRow } from './rows.ts';
 export interface Case {
   /** With the names of its suites before it. */
   readonly name: string;
+  readonly file: string;
   readonly state: 'passed' | 'failed' | 'skipped';
   readonly startedAt: number;
   readonly endedAt: number;
@@ -14,7 +15,7 @@ export interface MatrixRow extends ExpectedRow {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
-  /** From the start of its first case to the end of its last. */
+  /** From the start of its first case to the end of its last, added up over its files; without what a file sets up before them. */
   readonly seconds: number;
 }
 
@@ -33,16 +34,22 @@ export function buildMatrix(rows: readonly ExpectedRow[], cases: readonly Case[]
       return id === row.id && of === row.of;
     });
     const count = (state: Case['state']) => own.filter((one) => one.state === state).length;
-    const run = own.filter(({ state }) => state !== 'skipped');
-    const ms = Math.max(0, ...run.map((one) => one.endedAt)) - Math.min(...run.map((one) => one.startedAt));
     return {
       ...row,
       passed: count('passed'),
       failed: count('failed'),
       skipped: count('skipped'),
-      seconds: run.length === 0 ? 0 : ms / 1000,
+      seconds: secondsOf(own.filter(({ state }) => state !== 'skipped')),
     };
   });
+}
+
+function secondsOf(run: readonly Case[]): number {
+  const files = Map.groupBy(run, ({ file }) => file);
+  const ms = [...files.values()].map(
+    (cases) => Math.max(...cases.map(({ endedAt }) => endedAt)) - Math.min(...cases.map(({ startedAt }) => startedAt)),
+  );
+  return ms.reduce((sum, one) => sum + one, 0) / 1000;
 }
 
 /**

@@ -28,6 +28,7 @@ function toCase(test: TestCase): Case {
   const { startTime = 0, duration = 0 } = test.diagnostic() ?? {};
   return {
     name: test.fullName,
+    file: test.module.relativeModuleId,
     state: state === 'passed' || state === 'failed' ? state : 'skipped',
     startedAt: startTime,
     endedAt: startTime + duration,

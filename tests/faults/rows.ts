@@ -13,7 +13,7 @@ export interface ExpectedRow {
 
 /** What must hold for a row to pass, by its id. */
 export const PASS_LINES: Readonly<Record<string, string>> = {
-  F4: 'issuer fails in 8 ways: every leaf stays, the reason is seen, few calls, one success heals all',
+  F4: 'issuer fails in 8 ways: every leaf stays, reason in state and metric, few calls, one success heals all',
   F5: 'issuer answers with 15 kinds of garbage: never held, no good leaf replaced; no memory for 50 MB',
   F6: 'throttled, in progress, not fetched, killed between the calls: each certificate paid once, <= 1.05 calls',
   F7: 'request denied, failed, deleted, changed, not approved, cert-manager gone: said at once, no loop of requests',

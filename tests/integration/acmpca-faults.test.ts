@@ -14,6 +14,8 @@ import { generateEcKey } from '../../src/x509/key.ts';
 
 /** The fault matrix (reliability F4, F5, F6) of a backend that is paid by the certificate, on a fake that counts what is paid. */
 
+/** A failure that shows as a metric. */
+const FAILED_ONCE = /^weft_issuance_last_failure_timestamp_seconds\{.*\} [1-9]/m;
 const eventually = <T>(check: () => T, timeout = 90_000) => vi.waitFor(check, { timeout, interval: 50 });
 /** Other names: the leaf a proxy has is not the one it must have. */
 const OTHER = { uriSans: ['spiffe://default/web', 'kuma://kuma.io/service/web', 'kuma://v/2'] };
@@ -103,6 +105,7 @@ describe.concurrent('acmpca', () => {
       const [before, failedAt] = [proxy.calls.length, Date.now()];
       for (const one of proxies) world.want(one, { ...OTHER, requestTimeoutMs: 2000 });
       await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason }));
+      await eventually(async () => expect(await world.metrics.metrics()).toMatch(FAILED_ONCE));
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, failedAt + 4000 - Date.now())));
       expect(proxies.map((one) => world.leaf(one)?.serial)).toEqual(serials);
       // The first wave and a few probes, not each proxy again and again.

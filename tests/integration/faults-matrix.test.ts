@@ -5,6 +5,7 @@ import { PASS_LINES, ROWS } from '../faults/rows.ts';
 
 const ran = (name: string, state: Case['state'], startedAt = 0, endedAt = startedAt + 1000): Case => ({
   name,
+  file: 'a.test.ts',
   state,
   startedAt,
   endedAt,

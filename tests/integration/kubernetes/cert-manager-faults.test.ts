@@ -24,6 +24,8 @@ if (missing !== undefined && process.env['CI'] === 'true') throw new Error(missi
 
 // They wait, mostly.
 vi.setConfig({ maxConcurrency: 12 });
+/** A failure that shows as a metric. */
+const FAILED_ONCE = /^weft_issuance_last_failure_timestamp_seconds\{.*\} [1-9]/m;
 const eventually = <T>(check: () => T, timeout = 60_000) => vi.waitFor(check, { timeout, interval: 50 });
 const FAKE_ISSUERS = {
   apiVersion: 'apiextensions.k8s.io/v1',
@@ -106,6 +108,7 @@ describe.skipIf(missing !== undefined)(`certmanager${missing === undefined ? '' 
         const change = { uriSans: [`spiffe://${mesh}/web`, 'kuma://kuma.io/service/web', 'kuma://v/2'] };
         for (const one of proxies) world.want(one, { ...change, requestTimeoutMs: 2000 }, mesh);
         await eventually(() => expect(stateOf(world, mesh)).toMatchObject({ state: 'Failing', reason }));
+        await eventually(async () => expect(await world.metrics.metrics()).toMatch(FAILED_ONCE));
         await new Promise((resolve) => setTimeout(resolve, Math.max(0, failedAt + 4000 - Date.now())));
         expect(proxies.map((one) => leafOf(world, one, mesh)?.serial)).toEqual(serials);
         // The first wave and a few probes, not each proxy again and again.

@@ -15,6 +15,8 @@ if (missing !== undefined && process.env['CI'] === 'true') throw new Error(missi
 
 // They wait, mostly.
 vi.setConfig({ maxConcurrency: 12 });
+/** A failure that shows as a metric. */
+const FAILED_ONCE = /^weft_issuance_last_failure_timestamp_seconds\{.*\} [1-9]/m;
 const eventually = <T>(check: () => T, timeout = 90_000) => vi.waitFor(check, { timeout, interval: 50 });
 /** Other names: the leaf a proxy has is not the one it must have. */
 const OTHER = (service: string) => ({
@@ -75,6 +77,7 @@ describe.skipIf(missing !== undefined)(`vault${missing === undefined ? '' : ` ($
       const failedAt = Date.now();
       for (const one of PROXIES) world.want(one, { ...OTHER('web'), requestTimeoutMs: 2000 });
       await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason }));
+      await eventually(async () => expect(await world.metrics.metrics()).toMatch(FAILED_ONCE));
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, failedAt + 4000 - Date.now())));
       expect(PROXIES.map((one) => world.leaf(one)?.serial)).toEqual(serials);
       // The first wave, with what it takes to find out why, and a few probes: not each proxy again and again.
