@@ -1,6 +1,6 @@
-import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto';
-import { signingAlgorithm } from './certificate.ts';
+import { createPublicKey, type KeyObject, sign, webcrypto } from 'node:crypto';
 import { loadPeculiar } from './load-peculiar.ts';
+import { buildRequest, requestBody } from './request-template.ts';
 
 /** Names of a request besides its URIs. */
 export interface CsrNames {
@@ -11,29 +11,17 @@ export interface CsrNames {
 
 /**
  * DER of a PKCS#10 request: one SAN extension with exactly `uriSans`, then `dnsNames`, in order; critical when the subject is empty
- * (RFC 5280, 4.2.1.6). No key usage and no basic constraints: signers that compare them with what they were asked beside the request would refuse. Signed by `key`.
+ * (RFC 5280, 4.2.1.6). No key usage and no basic constraints: signers that compare them with what they were asked beside the request would refuse. Signed by
+ * `key` with SHA-256.
  */
 export async function createCsr(key: KeyObject, uriSans: readonly string[], extra: CsrNames = {}): Promise<Buffer> {
-  const library = await loadPeculiar();
-  const algorithm = signingAlgorithm(key);
-  const names = [
-    ...uriSans.map((value) => ({ type: 'url' as const, value })),
-    ...(extra.dnsNames ?? []).map((value) => ({ type: 'dns' as const, value })),
-  ];
-  const { commonName } = extra;
-  const request = await library.Pkcs10CertificateRequestGenerator.create(
-    {
-      name: commonName === undefined ? '' : [{ CN: [commonName] }],
-      keys: {
-        privateKey: key.toCryptoKey(algorithm, false, ['sign']),
-        publicKey: createPublicKey(key).toCryptoKey(algorithm, true, ['verify']),
-      },
-      signingAlgorithm: algorithm,
-      extensions: [new library.SubjectAlternativeNameExtension(names, commonName === undefined)],
-    },
-    webcrypto,
-  );
-  return Buffer.from(request.rawData);
+  const body = requestBody({
+    publicKey: createPublicKey(key).export({ type: 'spki', format: 'der' }),
+    uriSans,
+    dnsNames: extra.dnsNames ?? [],
+    commonName: extra.commonName ?? '',
+  });
+  return buildRequest(body, key.asymmetricKeyType === 'ec' ? 'ec-p256' : 'rsa-2048', sign('sha256', body, key));
 }
 
 /** What is in a request, and whether its signature is its own key's. Throws on bytes that are no PKCS#10. */

@@ -1,8 +1,8 @@
 import { derBitString, derBoolean, derNull, derOctetString, derOid, derSequence, derValue } from './der.ts';
 
 /**
- * The one PKCS#10 request that a launcher makes (RFC 2986), written straight as DER: byte for byte what `createCsr` makes of the same input, but for
- * the signature, without the X.509 library, which costs more memory than the whole launcher has (docs/decisions/0024-keys-beside-the-proxy.md).
+ * A PKCS#10 request (RFC 2986), written straight as DER: byte for byte what the X.509 library makes of the same input, but for the signature. The library
+ * takes longer for it than an issuer takes to sign, and more memory than a whole launcher has (docs/decisions/0024-keys-beside-the-proxy.md).
  */
 export interface RequestFields {
   /** DER SubjectPublicKeyInfo. */
