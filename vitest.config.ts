@@ -9,7 +9,9 @@ export default defineConfig({
   test: {
     reporters: ['default', './tests/reporter.ts'],
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.test.ts'], testTimeout: 20_000, sequence: { groupOrder: 0 } } },
+      {
+        test: { name: 'unit', include: ['src/**/*.test.ts'], testTimeout: 20_000, retry, sequence: { groupOrder: 0 } },
+      },
       {
         test: {
           name: 'integration',
