@@ -3,17 +3,16 @@ import { leafHistory } from '../identity/history.ts';
 import type { IdentityService } from '../identity/identity.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
-import { sleep } from '../lib/wait.ts';
 import type { MeshSpec } from '../resources/kinds/mesh.ts';
 import type { DistrustEntry, MeshDistrustSpec } from '../resources/kinds/mesh-distrust.ts';
 import type { Resource, Violation } from '../resources/resource.ts';
 import type { DistrustEffect, DistrustRequest, DistrustSource } from '../rest/distrust-source.ts';
+import { followStore } from '../store/follow.ts';
 import { type ResourceStore, StoreError } from '../store/store.ts';
 
 const TYPE = 'MeshDistrust';
 /** So many certificates can be in the CRLs of a mesh: each proxy gets all of them. */
 const MOST_CERTIFICATES = 5000;
-const RETRY_MS = 1000;
 const ATTEMPTS = 5;
 
 type Issuance = Pick<IdentityService, 'leaves' | 'notRevocable' | 'setDistrust'>;
@@ -203,20 +202,13 @@ export async function watchDistrust(options: {
   log: Logger;
   signal: AbortSignal;
 }): Promise<void> {
-  const { store, identity, clock, log, signal } = options;
-  while (!signal.aborted) {
-    try {
-      for await (const batch of store.watch({ types: [TYPE], signal })) {
-        for (const change of batch) {
-          if (change.op === 'upsert') {
-            const { meta, spec } = change.resource;
-            identity.setDistrust(meta.mesh, toMeshDistrust(spec as MeshDistrustSpec));
-          } else if (change.op === 'delete') identity.setDistrust(change.key.mesh, NO_DISTRUST);
-        }
-      }
-    } catch (error) {
-      if (!signal.aborted) log.warn('watching what is distrusted failed, trying again', { error });
+  const { identity } = options;
+  await followStore({ ...options, types: [TYPE], what: 'what is distrusted' }, (batch) => {
+    for (const change of batch) {
+      if (change.op === 'upsert') {
+        const { meta, spec } = change.resource;
+        identity.setDistrust(meta.mesh, toMeshDistrust(spec as MeshDistrustSpec));
+      } else if (change.op === 'delete') identity.setDistrust(change.key.mesh, NO_DISTRUST);
     }
-    await sleep(clock, RETRY_MS, signal);
-  }
+  });
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../lib/log.ts';
 import { sleep } from '../lib/wait.ts';
 import type { MeshSpec } from '../resources/kinds/mesh.ts';
 import { keyOf, type Resource } from '../resources/resource.ts';
+import { followStore } from '../store/follow.ts';
 import { type ResourceStore, StoreError } from '../store/store.ts';
 import type { MeshLifecycle } from './mesh-lifecycle.ts';
 
@@ -37,20 +38,14 @@ export async function prepareMeshes(options: {
     }
   }
 
-  while (!signal.aborted) {
-    try {
-      for await (const batch of store.watch({ types: ['Mesh'], signal })) {
-        for (const change of batch) {
-          if (change.op !== 'upsert') continue;
-          const work = prepare(change.resource as Resource<MeshSpec>).finally(() => running.delete(work));
-          running.add(work);
-        }
-      }
-    } catch (error) {
-      if (!signal.aborted) log.warn('watching meshes failed, trying again', { error });
+  const retryMs = BACKOFF.baseMs;
+  await followStore({ store, clock, log, signal, types: ['Mesh'], what: 'meshes', retryMs }, (batch) => {
+    for (const change of batch) {
+      if (change.op !== 'upsert') continue;
+      const work = prepare(change.resource as Resource<MeshSpec>).finally(() => running.delete(work));
+      running.add(work);
     }
-    await sleep(clock, BACKOFF.baseMs, signal);
-  }
+  });
   await Promise.all(running);
 }
 

@@ -3,13 +3,12 @@ import { REQUEST_LIFE_MS } from '../identity/renewals.ts';
 import type { Clock } from '../lib/clock.ts';
 import { contentHash, stableJson } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
-import { sleep } from '../lib/wait.ts';
 import type { RenewalRequestSpec } from '../resources/kinds/renewal-request.ts';
 import { keyOf, type Resource } from '../resources/resource.ts';
+import { followStore } from '../store/follow.ts';
 import type { ResourceStore, Write } from '../store/store.ts';
 
 const TYPE = 'RenewalRequest';
-const RETRY_MS = 1000;
 
 /** Stores a request for every control plane of the store; those of the mesh whose time is over go with the same write. */
 export async function storeRenewalRequest(store: ResourceStore, request: RenewalRequest): Promise<void> {
@@ -33,21 +32,14 @@ export async function watchRenewalRequests(options: {
   log: Logger;
   signal: AbortSignal;
 }): Promise<void> {
-  const { store, identity, clock, log, signal } = options;
-  while (!signal.aborted) {
-    try {
-      for await (const batch of store.watch({ types: [TYPE], signal })) {
-        for (const change of batch) {
-          if (change.op !== 'upsert') continue;
-          const request = requestOf(change.resource);
-          if (clock.now() - request.at < REQUEST_LIFE_MS) identity.renew(request);
-        }
-      }
-    } catch (error) {
-      if (!signal.aborted) log.warn('watching renewal requests failed, trying again', { error });
+  const { identity, clock } = options;
+  await followStore({ ...options, types: [TYPE], what: 'renewal requests' }, (batch) => {
+    for (const change of batch) {
+      if (change.op !== 'upsert') continue;
+      const request = requestOf(change.resource);
+      if (clock.now() - request.at < REQUEST_LIFE_MS) identity.renew(request);
     }
-    await sleep(clock, RETRY_MS, signal);
-  }
+  });
 }
 
 function requestOf({ meta, spec }: Resource): RenewalRequest {

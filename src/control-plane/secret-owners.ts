@@ -10,6 +10,7 @@ import { meshKind } from '../resources/kinds/mesh.ts';
 import { secretKind } from '../resources/kinds/secret.ts';
 import { secretTypeOf } from '../resources/kubernetes.ts';
 import { keyOf, keyText, type Resource } from '../resources/resource.ts';
+import { followStore } from '../store/follow.ts';
 import type { Change, ResourceStore } from '../store/store.ts';
 
 const MESH = kindResourceType(meshKind);
@@ -99,13 +100,9 @@ export async function ownSecrets(options: {
     }
   }
 
-  while (!signal.aborted) {
-    try {
-      for await (const batch of store.watch({ types: ['Mesh', 'Secret'], signal })) batch.forEach(follow);
-    } catch (error) {
-      if (!signal.aborted) log.warn('watching secrets failed, trying again', { error });
-    }
-    await sleep(clock, BACKOFF.baseMs, signal);
-  }
+  const retryMs = BACKOFF.baseMs;
+  await followStore({ store, clock, log, signal, types: ['Mesh', 'Secret'], what: 'secrets', retryMs }, (batch) =>
+    batch.forEach(follow),
+  );
   await Promise.allSettled(running.values());
 }

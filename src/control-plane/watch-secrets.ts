@@ -3,6 +3,7 @@ import type { IdentityService } from '../identity/identity.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../lib/log.ts';
 import type { PushSource } from '../push/xds-source.ts';
+import { followStore } from '../store/follow.ts';
 import type { Change, ResourceStore } from '../store/store.ts';
 
 /** Secrets that decide whose token is good: signing keys and revocation lists (kuma-compat 3). */
@@ -18,7 +19,6 @@ export async function watchSecrets(options: {
   log: Logger;
   signal: AbortSignal;
 }): Promise<void> {
-  const { store, clock, log, signal } = options;
   let synced = false;
 
   function follow(change: Change): void {
@@ -33,13 +33,7 @@ export async function watchSecrets(options: {
     if (DECIDES_ACCESS.test(key.name)) void options.proxies.authenticateAgain(key.mesh);
   }
 
-  while (!signal.aborted) {
-    try {
-      for await (const batch of store.watch({ types: ['Secret', 'GlobalSecret'], signal })) batch.forEach(follow);
-    } catch (error) {
-      if (signal.aborted) return;
-      log.warn('watching secrets failed, trying again', { error });
-      await new Promise<void>((resolve) => void clock.after(1000, resolve));
-    }
-  }
+  await followStore({ ...options, types: ['Secret', 'GlobalSecret'], what: 'secrets' }, (batch) =>
+    batch.forEach(follow),
+  );
 }

@@ -3,6 +3,7 @@ import { stableJson } from '../lib/hash.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { Resource, ResourceKey } from '../resources/resource.ts';
+import { followStore } from '../store/follow.ts';
 import type { ResourceStore, Write } from '../store/store.ts';
 import { buildMeshInsight, buildServiceInsight, type InsightView } from './mesh-insight.ts';
 
@@ -95,28 +96,21 @@ export async function aggregateInsights(options: {
   const unsubscribe = snapshots.subscribe((update) => touch(update.mesh));
   for (const mesh of snapshots.snapshots().keys()) touch(mesh);
   try {
-    while (!signal.aborted) {
-      try {
-        for await (const batch of store.watch({ types: ['DataplaneInsight'], signal })) {
-          for (const change of batch) {
-            if (change.op === 'synced') continue;
-            const { mesh, name } = change.op === 'delete' ? change.key : change.resource.meta;
-            let ofMesh = insights.get(mesh);
-            if (ofMesh === undefined) {
-              ofMesh = new Map();
-              insights.set(mesh, ofMesh);
-            }
-            if (change.op === 'delete') ofMesh.delete(name);
-            else ofMesh.set(name, viewOf(change.resource.spec));
-            touch(mesh);
-          }
+    const types = ['DataplaneInsight'];
+    await followStore({ store, clock, log, signal, types, what: 'dataplane insights' }, (batch) => {
+      for (const change of batch) {
+        if (change.op === 'synced') continue;
+        const { mesh, name } = change.op === 'delete' ? change.key : change.resource.meta;
+        let ofMesh = insights.get(mesh);
+        if (ofMesh === undefined) {
+          ofMesh = new Map();
+          insights.set(mesh, ofMesh);
         }
-      } catch (error) {
-        if (signal.aborted) break;
-        log.warn('watching dataplane insights failed, trying again', { error });
-        await new Promise<void>((resolve) => void clock.after(1000, resolve));
+        if (change.op === 'delete') ofMesh.delete(name);
+        else ofMesh.set(name, viewOf(change.resource.spec));
+        touch(mesh);
       }
-    }
+    });
   } finally {
     unsubscribe();
     timer?.cancel();

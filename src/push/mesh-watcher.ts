@@ -3,6 +3,7 @@ import type { Logger } from '../lib/log.ts';
 import { buildSnapshot, type SnapshotUpdate } from '../mesh/build.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { ServiceVips } from '../mesh/vips.ts';
+import { followStore } from '../store/follow.ts';
 import type { Change, ResourceStore } from '../store/store.ts';
 
 /** One mesh after a batch of changes. */
@@ -116,15 +117,7 @@ export function createMeshWatcher(options: MeshWatcherOptions): MeshWatcher {
         for (const service of services) pendingVips.add(service);
         applySoon();
       });
-      while (!signal.aborted) {
-        try {
-          for await (const batch of store.watch({ types: options.types, signal })) collect(batch);
-        } catch (error) {
-          if (signal.aborted) break;
-          log.warn('watching the store failed, trying again', { error });
-        }
-        if (!signal.aborted) await new Promise<void>((resolve) => void clock.after(1000, resolve));
-      }
+      await followStore({ store, clock, log, signal, types: options.types, what: 'the store' }, collect);
       unsubscribe?.();
       timer?.cancel();
     },

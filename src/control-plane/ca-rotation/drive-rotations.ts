@@ -1,11 +1,11 @@
 import { backoffMs } from '../../lib/backoff.ts';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { sleep } from '../../lib/wait.ts';
 import type { CaRotationSpec } from '../../resources/kinds/ca-rotation.ts';
 import { nextStep } from '../../rotation/machine.ts';
 import { isEnded, type Rotation } from '../../rotation/rotation.ts';
 import { type RotationStatus, rotationStatus } from '../../rotation/status.ts';
+import { followStore } from '../../store/follow.ts';
 import type { Change, ResourceStore } from '../../store/store.ts';
 import type { RotationHands } from './rotation-hands.ts';
 import type { RotationRecords } from './rotation-records.ts';
@@ -130,15 +130,10 @@ export async function driveRotations(options: {
   }
 
   const unsubscribe = options.subscribe(lookSoon);
-  while (!signal.aborted) {
-    try {
-      for await (const batch of store.watch({ types: ['CaRotation', 'Mesh', 'DataplaneInsight'], signal }))
-        batch.forEach(follow);
-    } catch (error) {
-      if (!signal.aborted) log.warn('watching CA rotations failed, trying again', { error });
-    }
-    await sleep(clock, BACKOFF.baseMs, signal);
-  }
+  const types = ['CaRotation', 'Mesh', 'DataplaneInsight'];
+  await followStore({ store, clock, log, signal, types, what: 'CA rotations', retryMs: BACKOFF.baseMs }, (batch) =>
+    batch.forEach(follow),
+  );
   unsubscribe();
   for (const { timer } of plans.values()) timer.cancel();
   await Promise.allSettled(looking.values());

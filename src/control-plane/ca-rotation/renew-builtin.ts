@@ -3,11 +3,11 @@ import type { IdentityService, TrustedRoot } from '../../identity/identity.ts';
 import { createSchedule } from '../../identity/schedule.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../lib/log.ts';
-import { sleep } from '../../lib/wait.ts';
 import { leafLifetimeMs, type MeshMtls, type MeshSpec, type MtlsBackend } from '../../resources/kinds/mesh.ts';
 import { type RenewalPlan, renewalPlan } from '../../rotation/renewal-time.ts';
 import { beginRotation } from '../../rotation/request.ts';
 import { isEnded, type Rotation } from '../../rotation/rotation.ts';
+import { followStore } from '../../store/follow.ts';
 import type { ResourceStore } from '../../store/store.ts';
 import type { RotationRecords } from './rotation-records.ts';
 
@@ -90,15 +90,9 @@ export async function renewBuiltinCas(options: {
   }
 
   const unsubscribe = options.subscribe(consider);
-  while (!signal.aborted) {
-    try {
-      for await (const batch of store.watch({ types: ['Mesh'], signal }))
-        for (const change of batch) if (change.op === 'upsert') consider(change.resource.meta.name);
-    } catch (error) {
-      if (!signal.aborted) log.warn('watching meshes failed, trying again', { error });
-    }
-    await sleep(clock, RETRY_MS, signal);
-  }
+  await followStore({ store, clock, log, signal, types: ['Mesh'], what: 'meshes', retryMs: RETRY_MS }, (batch) => {
+    for (const change of batch) if (change.op === 'upsert') consider(change.resource.meta.name);
+  });
   unsubscribe();
   schedule.close();
   await Promise.allSettled(working);
