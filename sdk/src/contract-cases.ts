@@ -115,7 +115,7 @@ export const CONTRACT_CASES: readonly ContractCase[] = [
 function createContractRequest(mesh: string, lifetimeMs = 3_600_000): ContractRequest {
   const keys = generateEcKey();
   const uriSans = [`spiffe://${mesh}/web`, 'kuma://kuma.io/protocol/http', 'kuma://kuma.io/service/web'];
-  return { keys, uriSans, lifetimeMs, csr: (names) => createCsr(keys.privateKey, uriSans, names) };
+  return { keys, uriSans, lifetimeMs, csr: (names) => createCsr(keys, uriSans, names) };
 }
 
 function contractCase(

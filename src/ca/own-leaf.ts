@@ -16,7 +16,7 @@ export function createOwnRequest(config: BackendConfig): { readonly request: Sig
   const uriSans = [`spiffe://${config.mesh}/${OWN_SERVICE}`, `kuma://kuma.io/service/${OWN_SERVICE}`];
   const request = {
     proxy: '',
-    csr: (names: Parameters<SigningRequest['csr']>[0]) => createCsr(keys.privateKey, uriSans, names),
+    csr: (names: Parameters<SigningRequest['csr']>[0]) => createCsr(keys, uriSans, names),
     publicKey: keys.publicKey,
     uriSans,
     lifetimeMs: config.leafLifetimeMs ?? OWN_LIFETIME_MS,

@@ -115,11 +115,11 @@ export async function obtainLeaf(options: {
     return { publicKey: Buffer.from(publicKey), csr: asked, kept: { keyId } };
   }
 
-  function ownKey({ privateKey, publicKey }: KeyPair): LeafKey {
+  function ownKey(keys: KeyPair): LeafKey {
     return {
-      publicKey,
-      csr: (names) => createCsr(privateKey, desired.uriSans, names),
-      kept: { keyPem: toPkcs8Pem(privateKey) },
+      publicKey: keys.publicKey,
+      csr: (names) => createCsr(keys, desired.uriSans, names),
+      kept: { keyPem: toPkcs8Pem(keys.privateKey) },
     };
   }
 

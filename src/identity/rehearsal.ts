@@ -153,7 +153,7 @@ function createProbe(config: BackendConfig, timeoutMs: number): Probe {
     keys,
     request: {
       proxy: '',
-      csr: (names) => createCsr(keys.privateKey, uriSans, names),
+      csr: (names) => createCsr(keys, uriSans, names),
       publicKey: keys.publicKey,
       uriSans,
       lifetimeMs: Math.min(PROBE_LIFETIME_MS, config.leafLifetimeMs ?? PROBE_LIFETIME_MS),

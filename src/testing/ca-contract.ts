@@ -85,7 +85,7 @@ export function createRequest(
   ];
   return {
     proxy: 'web-1',
-    csr: (names) => createCsr(keys.privateKey, uriSans, names),
+    csr: (names) => createCsr(keys, uriSans, names),
     publicKey: keys.publicKey,
     uriSans,
     lifetimeMs: 3_600_000,

@@ -6,7 +6,7 @@ describe('createCsr', () => {
   it('asks for exactly the given names, signed by the key', async () => {
     const uriSans = ['spiffe://default/web', 'kuma://kuma.io/service/web'];
     for (const keys of [generateEcKey(), await generateRsaKey(2048)]) {
-      const csr = await createCsr(keys.privateKey, uriSans);
+      const csr = await createCsr(keys, uriSans);
       expect(await inspectCsr(csr)).toEqual({
         uriSans,
         subject: '',
@@ -19,7 +19,7 @@ describe('createCsr', () => {
 
   it('takes a common name and DNS names, commas and all', async () => {
     const keys = generateEcKey();
-    const csr = await createCsr(keys.privateKey, ['spiffe://default/web'], {
+    const csr = await createCsr(keys, ['spiffe://default/web'], {
       commonName: 'web, O=evil',
       dnsNames: ['web.mesh'],
     });

@@ -1,4 +1,5 @@
-import { createPublicKey, type KeyObject, sign, webcrypto } from 'node:crypto';
+import { sign, webcrypto } from 'node:crypto';
+import type { KeyPair } from './key.ts';
 import { loadPeculiar } from './load-peculiar.ts';
 import { buildRequest, requestBody } from './request-template.ts';
 
@@ -12,16 +13,18 @@ export interface CsrNames {
 /**
  * DER of a PKCS#10 request: one SAN extension with exactly `uriSans`, then `dnsNames`, in order; critical when the subject is empty
  * (RFC 5280, 4.2.1.6). No key usage and no basic constraints: signers that compare them with what they were asked beside the request would refuse. Signed by
- * `key` with SHA-256.
+ * the key with SHA-256.
  */
-export async function createCsr(key: KeyObject, uriSans: readonly string[], extra: CsrNames = {}): Promise<Buffer> {
+export async function createCsr(keys: KeyPair, uriSans: readonly string[], extra: CsrNames = {}): Promise<Buffer> {
   const body = requestBody({
-    publicKey: createPublicKey(key).export({ type: 'spki', format: 'der' }),
+    publicKey: keys.publicKey,
     uriSans,
     dnsNames: extra.dnsNames ?? [],
     commonName: extra.commonName ?? '',
   });
-  return buildRequest(body, key.asymmetricKeyType === 'ec' ? 'ec-p256' : 'rsa-2048', sign('sha256', body, key));
+  const { privateKey } = keys;
+  const type = privateKey.asymmetricKeyType === 'ec' ? 'ec-p256' : 'rsa-2048';
+  return buildRequest(body, type, sign('sha256', body, privateKey));
 }
 
 /** What is in a request, and whether its signature is its own key's. Throws on bytes that are no PKCS#10. */

@@ -80,7 +80,7 @@ async function raw(kubeconfig: string, n: number): Promise<Measured> {
       const uriSans = sansOf(proxy);
       const request = buildRequest({
         order: { mesh: 'default', backend: 'b', proxy, uriSans, commonName: undefined, dnsNames: [], issuerRef },
-        csr: await createCsr(keys.privateKey, uriSans),
+        csr: await createCsr(keys, uriSans),
         durationMs: 3_600_000,
         deadline: Date.now() + 60_000,
         sealedKey: undefined,

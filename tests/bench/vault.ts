@@ -46,7 +46,7 @@ async function raw(bao: OpenBao, pki: TestPki, token: string, n: number): Promis
   const agent = new Agent({ connections: IN_FLIGHT, connect: { ca: bao.caPem } });
   const sign = async (proxy: string) => {
     const keys = generateEcKey();
-    const csr = toPem('CERTIFICATE REQUEST', await createCsr(keys.privateKey, sansOf(proxy)));
+    const csr = toPem('CERTIFICATE REQUEST', await createCsr(keys, sansOf(proxy)));
     const { statusCode, body } = await agent.request({
       origin: bao.address,
       path: `/v1/${pki.mount}/sign/${pki.role}`,

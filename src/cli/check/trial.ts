@@ -53,7 +53,7 @@ export async function tryIssuer(trial: IssuerTrial): Promise<TrialResult> {
 }
 
 async function requestOf({ namespace, ref, mesh }: IssuerTrial): Promise<CertificateRequest> {
-  const csr = await createCsr(generateEcKey().privateKey, [`spiffe://${mesh}/weft-check`]);
+  const csr = await createCsr(generateEcKey(), [`spiffe://${mesh}/weft-check`]);
   return {
     apiVersion: 'cert-manager.io/v1',
     kind: 'CertificateRequest',

@@ -53,7 +53,7 @@ describe.skipIf(missing !== undefined)(`the API level${missing === undefined ? '
 
   async function applyRequest(namespace: string, name: string, spiffeId: string) {
     const keys = generateEcKey();
-    const csr = toPem('CERTIFICATE REQUEST', await createCsr(keys.privateKey, [spiffeId]));
+    const csr = toPem('CERTIFICATE REQUEST', await createCsr(keys, [spiffeId]));
     const spec = { issuerRef: { name: 'ca' }, request: base64(csr), duration: '1h', usages: ['client auth'] };
     await cluster.applyYaml(
       JSON.stringify({
