@@ -9,16 +9,13 @@ import { createCaDependencies, createMemoryPending } from '../../src/testing/ca-
 import { FAKE_CREDENTIALS, type FakeAcmPca, startFakeAcmPca } from '../../src/testing/fakes/acm-pca.ts';
 import { type Fault, type FaultProxy, startFaultProxy } from '../../src/testing/fault-proxy.ts';
 import { createIssuanceWorld, type IssuanceWorld } from '../../src/testing/issuance-world.ts';
+import { outlivesFault, refusesAnswer, refusesToRead } from '../../src/testing/issuer-faults.ts';
 import { signedRequest } from '../../src/testing/signed-request.ts';
 import { generateEcKey } from '../../src/x509/key.ts';
 
 /** The fault matrix (reliability F4, F5, F6) of a backend that is paid by the certificate, on a fake that counts what is paid. */
 
-/** A failure that shows as a metric. */
-const FAILED_ONCE = /^weft_issuance_last_failure_timestamp_seconds\{.*\} [1-9]/m;
 const eventually = <T>(check: () => T, timeout = 90_000) => vi.waitFor(check, { timeout, interval: 50 });
-/** Other names: the leaf a proxy has is not the one it must have. */
-const OTHER = { uriSans: ['spiffe://default/web', 'kuma://kuma.io/service/web', 'kuma://v/2'] };
 const proxiesOf = (count: number) => Array.from({ length: count }, (_, index) => `web-${index}`);
 const without = (world: IssuanceWorld, proxies: readonly string[]) => proxies.filter((one) => !world.leaf(one));
 
@@ -95,28 +92,10 @@ describe.concurrent('acmpca', () => {
     'F4 acmpca: %s takes no leaf away, is asked little, is seen, and is over for all at once',
     async (_name, fault, reason) => {
       await using at = await open();
-      const { fake, proxy, world } = at;
       const proxies = proxiesOf(12);
-      for (const one of proxies) world.want(one);
-      await eventually(() => expect(without(world, proxies)).toEqual([]));
-      const serials = proxies.map((one) => world.leaf(one)?.serial);
-      const paid = fake.paid;
-      await proxy.fail(fault);
-      const [before, failedAt] = [proxy.calls.length, Date.now()];
-      for (const one of proxies) world.want(one, { ...OTHER, requestTimeoutMs: 2000 });
-      await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason }));
-      await eventually(async () => expect(await world.metrics.metrics()).toMatch(FAILED_ONCE));
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, failedAt + 4000 - Date.now())));
-      expect(proxies.map((one) => world.leaf(one)?.serial)).toEqual(serials);
-      // The first wave and a few probes, not each proxy again and again.
-      expect(proxy.calls.length - before).toBeLessThan(3 * proxies.length);
-      expect(fake.paid).toBe(paid);
-      await proxy.fail('none');
-      await eventually(() =>
-        expect(proxies.filter((one, index) => world.leaf(one)?.serial === serials[index])).toEqual([]),
-      );
-      await eventually(() => expect(world.backend()).toMatchObject({ state: 'Ready' }));
-      expect(fake.paid - paid).toBe(proxies.length);
+      const unchanged = () => at.fake.paid;
+      const paid = await outlivesFault({ ...at, proxies, fault, reason, calls: 3 * proxies.length, unchanged });
+      expect(at.fake.paid - paid).toBe(proxies.length);
     },
   );
 
@@ -125,40 +104,15 @@ describe.concurrent('acmpca', () => {
     async ({ certificate, usable }) => {
       await using at = await open();
       const { fake, world } = at;
-      world.want('web-1');
-      await eventually(() => expect(world.leaf('web-1')).toBeDefined());
-      const { serial } = world.leaf('web-1')!;
-      const bundle = world.identity.bundle('default')?.pem;
-      fake.issuance = async (parts, chain) => ({ Certificate: await certificate(parts), CertificateChain: chain });
-      world.want('web-1', OTHER);
-      if (usable) {
-        await eventually(() => expect(world.leaf('web-1')?.serial).not.toBe(serial));
-        return;
-      }
-      await eventually(() => expect(world.failure('web-1')).toMatchObject({ attempts: 1 }));
-      expect(world.leaf('web-1')?.serial).toBe(serial);
-      expect(world.backend()).toMatchObject({ state: 'Failing', reason: 'InvalidAnswer' });
-      expect(world.identity.bundle('default')?.pem).toBe(bundle);
+      await refusesAnswer(world, usable === true, () => {
+        fake.issuance = async (parts, chain) => ({ Certificate: await certificate(parts), CertificateChain: chain });
+      });
     },
   );
 
   it('F5 acmpca: 50 MB are not read', async () => {
     await using at = await open();
-    const { proxy, world } = at;
-    world.want('web-1');
-    await eventually(() => expect(world.leaf('web-1')).toBeDefined());
-    const { serial } = world.leaf('web-1')!;
-    let sent = 0;
-    const part = Buffer.alloc(1024 * 1024, 'A');
-    const body = function* () {
-      for (; sent < 50; sent += 1) yield part;
-    };
-    proxy.answer = async (call) =>
-      String(call.body).includes('"CertificateArn"') ? { status: 200, body: body() } : undefined;
-    world.want('web-1', OTHER);
-    await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason: 'AnswerTooLarge' }));
-    expect(sent).toBeLessThan(20);
-    expect(world.leaf('web-1')?.serial).toBe(serial);
+    await refusesToRead(at.world, at.proxy, ({ body }) => String(body).includes('"CertificateArn"'));
   });
 
   it('F6 acmpca: at the quota of AWS each certificate is paid once, and asked for hardly more often', async () => {

@@ -5,6 +5,7 @@ import { createCaDependencies } from '../../../src/testing/ca-contract.ts';
 import { createTestCa, type TestCertificate } from '../../../src/testing/certificates.ts';
 import { type Fault, type FaultProxy, startFaultProxy } from '../../../src/testing/fault-proxy.ts';
 import { createIssuanceWorld, type IssuanceWorld } from '../../../src/testing/issuance-world.ts';
+import { outlivesFault, refusesAnswer, refusesToRead } from '../../../src/testing/issuer-faults.ts';
 import { missingOpenBao, type OpenBao, startOpenBao } from '../../../src/testing/openbao.ts';
 import { createTestPki, type TestPki, testEgress } from '../../../src/testing/openbao-pki.ts';
 import { inspectCsr } from '../../../src/x509/csr.ts';
@@ -15,13 +16,6 @@ if (missing !== undefined && process.env['CI'] === 'true') throw new Error(missi
 
 // They wait, mostly.
 vi.setConfig({ maxConcurrency: 12 });
-/** A failure that shows as a metric. */
-const FAILED_ONCE = /^weft_issuance_last_failure_timestamp_seconds\{.*\} [1-9]/m;
-const eventually = <T>(check: () => T, timeout = 90_000) => vi.waitFor(check, { timeout, interval: 50 });
-/** Other names: the leaf a proxy has is not the one it must have. */
-const OTHER = (service: string) => ({
-  uriSans: [`spiffe://default/${service}`, `kuma://kuma.io/service/${service}`, 'kuma://v/2'],
-});
 
 describe.skipIf(missing !== undefined)(`vault${missing === undefined ? '' : ` (${missing})`}`, () => {
   let bao: OpenBao;
@@ -68,25 +62,8 @@ describe.skipIf(missing !== undefined)(`vault${missing === undefined ? '' : ` ($
     'F4 vault: %s takes no leaf away, is asked little, is seen, and is over for all at once',
     async (_name, fault, reason) => {
       await using at = await open();
-      const { world, proxy } = at;
-      for (const one of PROXIES) world.want(one);
-      await eventually(() => expect(PROXIES.filter((one) => world.leaf(one) === undefined)).toEqual([]));
-      const serials = PROXIES.map((one) => world.leaf(one)?.serial);
-      await proxy.fail(fault);
-      const before = proxy.calls.length;
-      const failedAt = Date.now();
-      for (const one of PROXIES) world.want(one, { ...OTHER('web'), requestTimeoutMs: 2000 });
-      await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason }));
-      await eventually(async () => expect(await world.metrics.metrics()).toMatch(FAILED_ONCE));
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, failedAt + 4000 - Date.now())));
-      expect(PROXIES.map((one) => world.leaf(one)?.serial)).toEqual(serials);
-      // The first wave, with what it takes to find out why, and a few probes: not each proxy again and again.
-      expect(proxy.calls.length - before).toBeLessThan(5 * PROXIES.length);
-      await proxy.fail('none');
-      await eventually(() =>
-        expect(PROXIES.filter((one, index) => world.leaf(one)?.serial === serials[index])).toEqual([]),
-      );
-      await eventually(() => expect(world.backend()).toMatchObject({ state: 'Ready' }));
+      const unchanged = () => at.world.identity.bundle('default')?.pem;
+      await outlivesFault({ ...at, proxies: PROXIES, fault, reason, calls: 5 * PROXIES.length, unchanged });
     },
   );
 
@@ -105,42 +82,16 @@ describe.skipIf(missing !== undefined)(`vault${missing === undefined ? '' : ` ($
     async ({ certificate, usable }) => {
       await using at = await open();
       const { world, proxy } = at;
-      world.want('web-1');
-      await eventually(() => expect(world.leaf('web-1')).toBeDefined());
-      const { serial } = world.leaf('web-1')!;
-      proxy.answer = async ({ path, body }) =>
-        path.includes('/sign/') ? { status: 200, body: data(await certificate(await answerOf(body))) } : undefined;
-      world.want('web-1', OTHER('web'));
-      if (usable) {
-        await eventually(() => expect(world.leaf('web-1')?.serial).not.toBe(serial));
-        return;
-      }
-      await eventually(() => expect(world.failure('web-1')).toMatchObject({ attempts: 1 }));
-      expect(world.leaf('web-1')?.serial).toBe(serial);
-      expect(world.backend()).toMatchObject({ state: 'Failing', reason: 'InvalidAnswer' });
-      const bundle = world.identity.bundle('default')?.pem;
-      expect(bundle).toBe(pki.rootPem);
+      await refusesAnswer(world, usable === true, () => {
+        proxy.answer = async ({ path, body }) =>
+          path.includes('/sign/') ? { status: 200, body: data(await certificate(await answerOf(body))) } : undefined;
+      });
+      if (!usable) expect(world.identity.bundle('default')?.pem).toBe(pki.rootPem);
     },
   );
 
   it('F5 vault: 50 MB are not read, and cost no memory', async () => {
     await using at = await open();
-    const { world, proxy } = at;
-    world.want('web-1');
-    await eventually(() => expect(world.leaf('web-1')).toBeDefined());
-    const { serial } = world.leaf('web-1')!;
-    let sent = 0;
-    proxy.answer = async ({ path }) => {
-      if (!path.includes('/sign/')) return undefined;
-      const part = Buffer.alloc(1024 * 1024, 'A');
-      const body = function* () {
-        for (; sent < 50; sent += 1) yield part;
-      };
-      return { status: 200, body: body() };
-    };
-    world.want('web-1', OTHER('web'));
-    await eventually(() => expect(world.backend()).toMatchObject({ state: 'Failing', reason: 'AnswerTooLarge' }));
-    expect(sent).toBeLessThan(20);
-    expect(world.leaf('web-1')?.serial).toBe(serial);
+    await refusesToRead(at.world, at.proxy, ({ path }) => path.includes('/sign/'));
   });
 });
